@@ -1,0 +1,122 @@
+"""A flow as it was validated: frozen, with durations in milliseconds and no behaviour.
+
+Names are Kestra's, in Python's spelling (``allowFailure`` → ``allow_failure``). What a task's type adds to
+the core properties is in ``Task.properties``, as it was written: the worker renders it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+RESERVED_NAMESPACE = "kestrapy.jobs"
+"""Namespace of the one-task executions that a JobRequested becomes."""
+
+
+class WorkerGroupRef(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where tasks shall run. key: a declared worker group."""
+
+    key: str
+
+
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """When a failed task run is tried again.
+
+    type constant: every ``interval`` ms. exponential: ``interval`` × ``delay_factor`` ^ (attempt - 1), at most
+    ``max_interval``. random: between ``min_interval`` and ``max_interval``, seeded by the task run and attempt.
+    max_attempts: attempts in all, 0 for no limit. max_duration: ms since the first attempt, 0 for no limit.
+    """
+
+    type: Literal["constant", "exponential", "random"]
+    interval: int = 0
+    max_interval: int = 0
+    min_interval: int = 0
+    delay_factor: float = 2.0
+    max_attempts: int = 0
+    max_duration: int = 0
+    warning_on_retry: bool = False
+
+
+class Task(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A task of a flow.
+
+    type: the canonical type name (aliases are resolved).
+    timeout: ms, None for none; kept by the worker.
+    tasks, errors, finally_: the children of a flowable task; empty for a runnable one.
+    concurrent: of a Parallel task, how many children at once; 0 for no limit.
+    properties: what the type adds, unrendered JSON values.
+    """
+
+    id: str
+    type: str
+    description: str = ""
+    disabled: bool = False
+    timeout: int | None = None
+    retry: Retry | None = None
+    allow_failure: bool = False
+    allow_warning: bool = False
+    log_level: str = ""
+    worker_group: WorkerGroupRef | None = None
+    tasks: tuple[Task, ...] = ()
+    errors: tuple[Task, ...] = ()
+    finally_: tuple[Task, ...] = ()
+    concurrent: int = 0
+    properties: dict[str, Any] = {}
+
+
+class Input(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An input of a flow. min, max: of an INT or FLOAT. validator: a regular expression for a STRING."""
+
+    id: str
+    type: Literal["STRING", "INT", "FLOAT", "BOOL", "JSON", "FILE"]
+    description: str = ""
+    display_name: str = ""
+    required: bool = True
+    defaults: Any = None
+    validator: str = ""
+    min: float | None = None
+    max: float | None = None
+
+
+class Output(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An output of a flow, rendered when the execution ends."""
+
+    id: str
+    type: str
+    value: Any
+    description: str = ""
+    display_name: str = ""
+    required: bool = True
+
+
+class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A trigger of a flow. properties: what the type adds, such as a Schedule's cron and timezone."""
+
+    id: str
+    type: str
+    description: str = ""
+    disabled: bool = False
+    allow_concurrent: bool = False
+    inputs: dict[str, Any] = {}
+    properties: dict[str, Any] = {}
+
+
+class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A flow's revision. revision: 1 and up; 0 before it is saved. source: the YAML as it was written."""
+
+    id: str
+    namespace: str
+    tasks: tuple[Task, ...]
+    revision: int = 0
+    description: str = ""
+    disabled: bool = False
+    labels: dict[str, str] = {}
+    variables: dict[str, Any] = {}
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    errors: tuple[Task, ...] = ()
+    finally_: tuple[Task, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    worker_group: WorkerGroupRef | None = None
+    source: str = ""

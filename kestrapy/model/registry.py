@@ -1,0 +1,59 @@
+"""What ``language`` and ``machine`` need to know of task and trigger types; ``plugins`` fills it in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel
+
+
+class Kind(Enum):
+    """Who moves a task run of this type forward."""
+
+    RUNNABLE = "runnable"
+    """A worker runs it."""
+    SEQUENTIAL = "sequential"
+    """The executor runs its children one after the other."""
+    PARALLEL = "parallel"
+    """The executor runs its children at once, or ``concurrent`` of them."""
+
+
+@dataclass(frozen=True)
+class TaskType:
+    """A task type. name: canonical. properties: the model of what it adds to the core properties."""
+
+    name: str
+    kind: Kind
+    properties: type[BaseModel]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TriggerType:
+    """A trigger type. properties: the model of what it adds to the core properties."""
+
+    name: str
+    properties: type[BaseModel]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All types by canonical name and alias."""
+
+    tasks: Mapping[str, TaskType] = field(default_factory=dict)
+    triggers: Mapping[str, TriggerType] = field(default_factory=dict)
+
+
+def index(types: list[Any]) -> dict[str, Any]:
+    """By name and alias. Raises ValueError when a name is given twice."""
+    found: dict[str, Any] = {}
+    for it in types:
+        for name in (it.name, *it.aliases):
+            if name in found:
+                raise ValueError(f"type {name} is registered twice")
+            found[name] = it
+    return found

@@ -1,0 +1,218 @@
+"""The log: topics of partitions of records. Adapters: ``adapters.memory.log``, ``adapters.kafka``.
+
+The contract, held by ``tests/contract/test_log.py`` over every adapter:
+
+* Records of a partition are totally ordered and keep their offsets; there is no order between partitions.
+* ``Record.timestamp`` is the append time by the broker's clock (LogAppendTime), in epoch ms.
+* Values and keys are bytes, in memory too, so that the codec is always exercised.
+* A key chooses its partition by Kafka's murmur2 (Java's default), so that keys agree between languages.
+* A send that was acknowledged is in the log once. One that failed with ``TIMED_OUT`` may be in the log.
+* Readers are read_committed: a record of a transaction is seen when the transaction was committed,
+  a record after an open transaction waits for it, and aborted records are never seen.
+* ``Transactions.begin_epoch`` fences: whoever used the transactional id before can commit no more.
+* Nothing here is thread-safe but ``Producer.send`` and ``Transactions`` (used by one thread at a time).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class Partition(NamedTuple):
+    """A partition of a topic."""
+
+    topic: str
+    index: int
+
+
+class Record(NamedTuple):
+    """A record as it was read. value None: a tombstone. timestamp: append time, epoch ms."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Message(NamedTuple):
+    """A record to be. partition None: chosen by the key."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    partition: int | None = None
+    headers: Headers = ()
+
+
+class SendFailure(Enum):
+    """Why a message was not acknowledged."""
+
+    TIMED_OUT = "timed out"
+    """No answer in time; it may have been appended all the same."""
+    MISSING_TOPIC = "missing topic"
+    TOO_LARGE = "too large"
+    OTHER = "other"
+
+
+class SendError(NamedTuple):
+    """failure says who must act; detail is for people."""
+
+    failure: SendFailure
+    detail: str
+
+
+OnAck = Callable[[SendError | None], None]
+"""Called from ``Producer.poll`` or ``flush``: None when acked, else why not."""
+
+
+class Producer(Protocol):
+    """An idempotent producer (acks=all): acked messages of one partition stand in the order of sending."""
+
+    def send(self, message: Message, on_ack: OnAck | None = None) -> None:
+        """Queue a message; it goes out at once. Never blocks for long: a full queue is polled."""
+
+    def poll(self) -> None:
+        """Serve what was acknowledged since; never blocks."""
+
+    def flush(self, timeout: float) -> int:
+        """Wait for all acks, at most timeout seconds. -> how many are still open."""
+
+    def close(self) -> None: ...
+
+
+class Reader(Protocol):
+    """Reads partitions that it was told to, outside any consumer group."""
+
+    def assign(self, positions: Mapping[Partition, int]) -> None:
+        """Read these partitions too, each from its offset. Raises LogUnavailable."""
+
+    def unassign(self, partitions: Iterable[Partition]) -> None: ...
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        """What is there, at most limit records; waits up to timeout seconds for the first one.
+
+        Raises TopicUnfit where a position is gone (its records were deleted): stages never skip.
+        """
+
+    def position(self, partition: Partition) -> int:
+        """The offset that ``poll`` gives next; beyond aborted and control records where they were passed."""
+
+    def beginning_offset(self, partition: Partition, timeout: float) -> int: ...
+
+    def end_offset(self, partition: Partition, timeout: float) -> int:
+        """The offset that the next committed append would get. Raises LogUnavailable."""
+
+    def close(self) -> None: ...
+
+
+class RebalanceListener(Protocol):
+    """Called from within ``Member.poll`` and ``Member.close``."""
+
+    def assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        """These came. -> where to start, for those that shall not start at the group's committed offset."""
+
+    def revoked(self, partitions: Sequence[Partition]) -> None:
+        """These go, when this returns: finish what is in hand. Commits are still accepted."""
+
+    def lost(self, partitions: Sequence[Partition]) -> None:
+        """These are gone already: another may own them. Commits are no longer accepted."""
+
+
+class Member(Protocol):
+    """A member of a consumer group (classic protocol, cooperative-sticky, static when it has an instance id).
+
+    A group without a committed offset starts at the earliest record.
+    """
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        """Like ``Reader.poll``. Must be called every few seconds, when paused too."""
+
+    def pause(self) -> None:
+        """Give no records of any partition until ``resume``; those assigned meanwhile are paused too."""
+
+    def resume(self) -> None: ...
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit the offsets that shall be read next, without waiting. Not accepted ones are dropped."""
+
+    def assignment(self) -> list[Partition]: ...
+
+    def close(self) -> None:
+        """Leave the group (a static member stays until its session ends)."""
+
+
+class Outcome(Enum):
+    """How a transaction ended."""
+
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    """Not in the log, fenced included: begin a new epoch and restore."""
+    UNKNOWN = "unknown"
+    """Perhaps in the log: begin a new epoch and restore from what is there."""
+
+
+class Transactions(Protocol):
+    """The transactional producer of one shard, by a stable transactional id."""
+
+    def begin_epoch(self, timeout: float) -> None:
+        """Fence whoever used the id before, and end what it left open. Raises LogUnavailable."""
+
+    def commit(self, messages: Iterable[Message], timeout: float) -> Outcome:
+        """Append all of the messages in one transaction, or none."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic as it shall be. configs: Kafka's topic settings."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TopicDescription:
+    """A topic as it is. configs: those settings that ``TopicSpec`` named may be compared with these."""
+
+    name: str
+    partitions: int
+    replication_factor: int
+    configs: Mapping[str, str]
+
+
+class Topics(Protocol):
+    """Administration of topics."""
+
+    def create(self, specs: Sequence[TopicSpec], timeout: float) -> list[str]:
+        """Make those that don't exist. -> their names. Raises LogUnavailable."""
+
+    def describe(self, names: Sequence[str], timeout: float) -> dict[str, TopicDescription]:
+        """Those of the names that exist."""
+
+    def delete(self, names: Sequence[str], timeout: float) -> None: ...
+
+
+class Log(Protocol):
+    """Where servers meet. Each call makes a client of its own, which its caller closes."""
+
+    def producer(self) -> Producer: ...
+
+    def reader(self) -> Reader: ...
+
+    def member(
+        self, group: str, topics: Sequence[str], listener: RebalanceListener, instance_id: str = ""
+    ) -> Member: ...
+
+    def transactions(self, transactional_id: str) -> Transactions: ...
+
+    def topics(self) -> Topics: ...

@@ -1,0 +1,76 @@
+"""Running a job's task in a worker: what a task type implements, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from kestrapy.model.state import State
+from kestrapy.ports.blobs import Blobs
+from kestrapy.ports.processes import Launcher
+
+
+class TaskOutcome(msgspec.Struct, frozen=True):
+    """How a task ended. outputs: JSON values. error: for people, empty when it went well."""
+
+    state: State = State.SUCCESS
+    outputs: dict[str, Any] = {}
+    error: str = ""
+
+
+class TaskFailed(Exception):  # noqa: N818
+    """The task failed for a reason that its author can read; outputs so far are kept."""
+
+    def __init__(self, message: str, outputs: Mapping[str, Any] | None = None):
+        super().__init__(message)
+        self.outputs = dict(outputs or {})
+
+
+class TaskContext(Protocol):
+    """What one run of a task may use. Made by the worker, valid until ``run`` returns."""
+
+    execution_id: str
+    task_run_id: str
+    task_id: str
+    namespace: str
+    flow_id: str
+    attempt: int
+    epoch: int
+    blobs: Blobs
+    launcher: Launcher
+
+    @property
+    def working_dir(self) -> Path:
+        """An empty folder of this run's own, made when first asked for, removed afterwards."""
+
+    def render(self, value: Any) -> Any:
+        """A value with its expressions rendered, maps (keys too) and lists included. Raises ExpressionError."""
+
+    def render_with(self, value: Any, extra: Mapping[str, Any]) -> Any:
+        """Like ``render``, with further variables such as workingDir."""
+
+    def log(self, level: str, message: str) -> None:
+        """TRACE, DEBUG, INFO, WARN or ERROR."""
+
+    def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
+        """kind: counter or timer (its value in seconds)."""
+
+    def output_uri(self, name: str) -> str:
+        """Where in internal storage a file that this run puts out belongs."""
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until the run is to end. -> True when it is to end."""
+
+    @property
+    def ending(self) -> bool:
+        """The run was killed, timed out, or its worker stops: return soon."""
+
+
+class RunnableTask(Protocol):
+    """A task type that workers run. One instance serves all runs: it keeps no state."""
+
+    def run(self, properties: Any, context: TaskContext) -> TaskOutcome:
+        """properties: the type's model, rendered and validated. Raises TaskFailed."""
