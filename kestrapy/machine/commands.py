@@ -1,0 +1,310 @@
+"""What folds read: every command of the topics requests, executions, admission, workers and triggers.
+
+Public commands are Avro on the wire (``schemas/``), so that other services and workers in other languages can
+write them; their fields are camelCase there. The others are kestrapy's own and encoded as MessagePack arrays:
+a field is only ever added at the end, with a default. Times are epoch ms; JSON values travel as text.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from kestrapy.model.state import State
+
+
+class Public(msgspec.Struct, frozen=True, rename="camel"):
+    """A record that others may write and read."""
+
+
+class Internal(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A record that only kestrapy's servers write and read."""
+
+
+class Source(NamedTuple):
+    """Where a fold's output came from: the command at ``offset`` of a stage's partition, its index-th output.
+
+    A receiver keeps the highest (offset, index) per stage and partition and drops what isn't above it.
+    """
+
+    stage: str
+    partition: int
+    offset: int
+    index: int
+
+
+# requests
+
+
+class ExecutionRequested(Public):
+    """Run a flow. revision None: the latest one. inputs: JSON object.
+
+    idempotencyKey: a second request with the same key, within the window, makes no second execution.
+    """
+
+    idempotency_key: str
+    namespace: str
+    flow: str
+    revision: int | None = None
+    inputs: str = "{}"
+    labels: dict[str, str] = {}
+
+
+class JobRequested(Public):
+    """Run one task in a worker group, as an execution of its own. properties, inputs: JSON objects."""
+
+    idempotency_key: str
+    worker_group: str
+    task_type: str
+    properties: str = "{}"
+    inputs: str = "{}"
+    labels: dict[str, str] = {}
+
+
+class TriggerFired(msgspec.Struct, frozen=True):
+    """Which trigger asked for an execution. variables: JSON object, ``trigger.*`` in expressions."""
+
+    id: str
+    type: str
+    uid: str = ""
+    variables: str = "{}"
+
+
+class ExecutionSubmitted(Internal):
+    """A request whose flow revision was looked up and whose id was given by a server of ours."""
+
+    execution_id: str
+    namespace: str
+    flow_id: str
+    revision: int
+    inputs: str = "{}"
+    labels: dict[str, str] = {}
+    trigger: TriggerFired | None = None
+
+
+# executions
+
+
+class ExecutionCreated(Internal):
+    """An execution that intake admitted. revision 0: to be looked up, and answered by FlowResolved.
+
+    task: JSON of the single task of an execution that a JobRequested made; then there is no flow.
+    request: the public request, for the dead letter, should it be refused: (type, JSON text).
+    """
+
+    execution_id: str
+    namespace: str
+    flow_id: str
+    revision: int
+    inputs: str = "{}"
+    labels: dict[str, str] = {}
+    trigger: TriggerFired | None = None
+    task: str = ""
+    request: tuple[str, str] | None = None
+
+
+class FlowResolved(Internal):
+    """Which revision an execution runs; reason: why none can be, empty when revision says which."""
+
+    execution_id: str
+    revision: int = 0
+    reason: str = ""
+
+
+class Claimed(Public):
+    """A worker asks for an epoch of a task run. The first claim in the log is granted."""
+
+    task_run_id: str
+    epoch: int
+    worker_id: str
+
+
+class Result(Public):
+    """How an epoch ended. outputs: JSON object. Counted once, from the epoch's owner only."""
+
+    task_run_id: str
+    epoch: int
+    worker_id: str
+    state: State
+    outputs: str = "{}"
+    error: str = ""
+
+
+class Returned(Public):
+    """A worker hands back what it was granted, nothing of it runs any more: to be handed out anew."""
+
+    task_run_id: str
+    epoch: int
+    worker_id: str
+    reason: str = ""
+
+
+class KillRequested(Public):
+    """End an execution: its running tasks are killed, nothing more is started."""
+
+    execution_id: str
+
+
+class TimerDue(Internal):
+    """A timer that the state asked for is due. Obeyed only where the state still asks for this one."""
+
+    task_run_id: str
+    due: int
+
+
+class Undeliverable(Internal):
+    """A job could not be published: its group's topic is missing, or it is too large."""
+
+    task_run_id: str
+    epoch: int
+    reason: str
+
+
+class WorkerLost(Internal):
+    """A worker's lease is over and its tasks are ended: what it held is handed out anew. It is dead for good."""
+
+    worker_id: str
+
+
+class LogicVersion(Internal):
+    """From here on this version of the rules is in force in the partition."""
+
+    version: int
+
+
+# workers
+
+
+class Heartbeat(Public):
+    """A server lives. sequence rises by one each; 1 is a worker's first. kind: worker, executor, scheduler…
+
+    workerGroup, slots, running: of workers. logicVersions: of executors, the rules that they know.
+    """
+
+    worker_id: str
+    sequence: int
+    kind: str = "worker"
+    worker_group: str = ""
+    slots: int = 0
+    running: int = 0
+    version: str = ""
+    logic_versions: list[int] = []
+
+
+class WorkerGone(Public):
+    """Written when a worker's supervisor has ended all of its tasks: no need to wait for its lease."""
+
+    worker_id: str
+
+
+class Held(Internal):
+    """A shard granted something to this worker for the first time: it has to be watched."""
+
+    worker_id: str
+
+
+class Probe(Internal):
+    """An owner's own heartbeat in the partition that it watches: what it read before, nobody can take back."""
+
+    owner: str
+    sequence: int
+
+
+class Suspect(Internal):
+    """An owner read no heartbeat after ``sequence`` for lost-after. Void where a later one stands before it."""
+
+    worker_id: str
+    sequence: int
+
+
+# admission
+
+
+class TriggerDefinition(msgspec.Struct, frozen=True):
+    """A trigger of a flow's revision. properties, inputs: JSON objects."""
+
+    id: str
+    type: str
+    disabled: bool = False
+    allow_concurrent: bool = False
+    inputs: str = "{}"
+    properties: str = "{}"
+
+
+class FlowSaveRequested(Internal):
+    """Save a flow that was validated. Equal content makes no new revision."""
+
+    namespace: str
+    flow_id: str
+    source: str
+    disabled: bool = False
+    triggers: tuple[TriggerDefinition, ...] = ()
+
+
+# triggers
+
+
+class TriggerDefined(Internal):
+    """A revision of a flow was saved with this trigger; definition None: without it."""
+
+    uid: str
+    namespace: str
+    flow_id: str
+    revision: int
+    definition: TriggerDefinition | None = None
+
+
+class TriggerScheduled(Internal):
+    """The next date of a trigger, looked up outside (cron, timezones). revision: of the definition it is for."""
+
+    uid: str
+    revision: int
+    after: int
+    date: int
+
+
+class TriggerDue(Internal):
+    """The date of a trigger has come."""
+
+    uid: str
+    date: int
+
+
+class ExecutionEnded(Internal):
+    """An execution that a trigger made has ended."""
+
+    uid: str
+    execution_id: str
+    state: State
+
+
+PUBLIC = (
+    ExecutionRequested,
+    JobRequested,
+    Claimed,
+    Result,
+    Returned,
+    KillRequested,
+    Heartbeat,
+    WorkerGone,
+)
+INTERNAL = (
+    ExecutionSubmitted,
+    ExecutionCreated,
+    FlowResolved,
+    TimerDue,
+    Undeliverable,
+    WorkerLost,
+    LogicVersion,
+    Held,
+    Probe,
+    Suspect,
+    FlowSaveRequested,
+    TriggerDefined,
+    TriggerScheduled,
+    TriggerDue,
+    ExecutionEnded,
+)
+
+Command = Public | Internal

@@ -1,0 +1,227 @@
+"""What folds put out beside commands for other folds: jobs, answers to workers, events, refused records.
+
+All of them are public: Avro on the wire. ``chain`` is a hash of all that an execution has put out so far: who
+drops a duplicate whose chain differs has seen two folds diverge.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kestrapy.machine.commands import Command, Public
+from kestrapy.model.state import State
+
+
+class Job(Public):
+    """One epoch of a task run, for a worker group. task: JSON of the task (``model.flow.Task``, durations in ms).
+
+    variables: JSON object of just what the task's expressions name.
+    """
+
+    task_run_id: str
+    epoch: int
+    execution_id: str
+    namespace: str
+    flow_id: str
+    flow_revision: int
+    task_id: str
+    task_type: str
+    worker_group: str
+    attempt: int
+    task: str
+    variables: str
+    chain: str = ""
+
+
+class Granted(Public):
+    """The claim of this worker was the first: start."""
+
+    worker_id: str
+    task_run_id: str
+    epoch: int
+
+
+class Refused(Public):
+    """The claim is void: another owns the epoch, or nobody wants it any more."""
+
+    worker_id: str
+    task_run_id: str
+    epoch: int
+
+
+class Kill(Public):
+    """End what runs of this epoch, and say so by a Result."""
+
+    worker_id: str
+    task_run_id: str
+    epoch: int
+
+
+class StateChange(msgspec.Struct, frozen=True):
+    """at: epoch ms."""
+
+    state: State
+    at: int
+
+
+class AttemptSnapshot(Public):
+    """One try of a task run."""
+
+    epoch: int
+    worker_id: str
+    histories: list[StateChange]
+
+
+class TaskRunSnapshot(Public):
+    """A task run as it is after an event. outputs: JSON object. iteration -1: not of a loop."""
+
+    id: str
+    task_id: str
+    parent_id: str
+    value: str | None
+    iteration: int
+    ordinal: int
+    state: State
+    histories: list[StateChange]
+    attempts: list[AttemptSnapshot]
+    outputs: str
+    error: str
+    worker_group: str
+    worker_id: str
+    epoch: int
+
+
+class ExecutionSnapshot(Public):
+    """An execution as it is after an event, without its task runs. inputs, outputs, variables, trigger: JSON."""
+
+    state: State
+    histories: list[StateChange]
+    inputs: str
+    outputs: str
+    labels: dict[str, str]
+    variables: str
+    trigger: str | None
+    error: str
+
+
+class ExecutionEvent(Public):
+    """Something of an execution changed: itself, or one of its task runs (the other is null).
+
+    number: unique and rising within the execution's partition, through restarts of servers.
+    """
+
+    execution_id: str
+    number: int
+    at: int
+    namespace: str
+    flow_id: str
+    flow_revision: int
+    execution: ExecutionSnapshot | None = None
+    task_run: TaskRunSnapshot | None = None
+    chain: str = ""
+
+
+class FlowRevision(Public):
+    """A revision of a flow; its content never changes. source: YAML."""
+
+    namespace: str
+    flow_id: str
+    revision: int
+    source: str
+    at: int
+
+
+class TriggerEvent(Public):
+    """A trigger as it is after an event. nextDate, lastDate: epoch ms, null where there is none."""
+
+    uid: str
+    number: int
+    at: int
+    namespace: str
+    flow_id: str
+    flow_revision: int
+    trigger_id: str
+    type: str
+    disabled: bool
+    deleted: bool
+    next_date: int | None
+    last_date: int | None
+    execution_id: str | None
+
+
+class LogEntry(Public):
+    """A line that a task run logged. sequence: its place among the epoch's lines."""
+
+    execution_id: str
+    task_run_id: str
+    epoch: int
+    attempt: int
+    sequence: int
+    at: int
+    level: str
+    message: str
+    namespace: str
+    flow_id: str
+    task_id: str
+
+
+class MetricEntry(Public):
+    """A value that a task run measured. kind: counter, or timer (in seconds)."""
+
+    execution_id: str
+    task_run_id: str
+    epoch: int
+    sequence: int
+    at: int
+    name: str
+    kind: str
+    value: float
+    tags: dict[str, str]
+    namespace: str
+    flow_id: str
+    task_id: str
+
+
+class DeadLetter(Public):
+    """A record that could not be read or was refused, as it was, with the reason and where it stood.
+
+    recordName: the type, where it is known. redrives: how often it was sent again before.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    record_name: str
+    reason: str
+    at: int
+    key: bytes | None
+    value: bytes | None
+    redrives: int = 0
+
+
+PUBLIC = (
+    Job,
+    Granted,
+    Refused,
+    Kill,
+    ExecutionEvent,
+    FlowRevision,
+    TriggerEvent,
+    LogEntry,
+    MetricEntry,
+    DeadLetter,
+)
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """Of a fold: a request was refused. The shell makes a DeadLetter of it, with the encoded request.
+
+    key: the request's record key. record: the request as its sender wrote it.
+    """
+
+    record: Command
+    reason: str
+    redrives: int = 0
+
+
+Output = Command | Refusal
