@@ -1,0 +1,120 @@
+"""What the models of all types' properties share.
+
+A model is used twice: on a flow's text when it is saved, where a value may still be an expression,
+and on the rendered values when the task runs (``validate_rendered``), where none may be left.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic.alias_generators import to_camel
+
+from kestrapy.errors import UserError
+
+_RENDERED = {"rendered": True}
+_ISO_DURATION = re.compile(r"P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
+_TIMEDELTA: TypeAdapter[timedelta] = TypeAdapter(timedelta)
+
+
+class Properties(BaseModel):
+    """Base of all: frozen, camelCase in YAML, unknown properties refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
+
+
+P = TypeVar("P", bound=BaseModel)
+
+
+def validate_rendered(model: type[P], values: Mapping[str, Any]) -> P:
+    """The properties of one run. Raises UserError, which names each property that doesn't fit."""
+    try:
+        return model.model_validate(values, context=_RENDERED)
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        raise UserError("; ".join(_sentence(it["loc"], it["msg"]) for it in problems)) from None
+
+
+def _sentence(place: tuple[int | str, ...], message: str) -> str:
+    path = ".".join(str(it) for it in place if not str(it).startswith("function-"))
+    return f"{path}: {message.removeprefix('Value error, ')}" if path else message
+
+
+def has_expression(text: str) -> bool:
+    """Whether a string of a flow is a template, so that its value is only known when the task
+    runs."""
+    return "{{" in text or "{%" in text
+
+
+def to_text(value: Any) -> str:
+    """A value as a template prints it: maps and lists as JSON, null as nothing."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+
+
+def is_true(value: Any) -> bool:
+    """Kestra's truth: false, "false", 0, "" and null are false."""
+    return value not in (False, None, 0, "", "false", "0", "-0")
+
+
+def parse_duration(text: str) -> int:
+    """Milliseconds of an ISO-8601 duration such as PT1M30S. Raises ValueError."""
+    if not _ISO_DURATION.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is no duration: write it as ISO-8601 does, such as PT30S or P1DT2H"
+        )
+    return _TIMEDELTA.validate_python(text) // timedelta(milliseconds=1)
+
+
+def _check_expression(text: str, info: ValidationInfo) -> str:
+    if info.context == _RENDERED or not has_expression(text):
+        raise ValueError(f"{text[:80]!r} does not fit here")
+    return text
+
+
+def _check_duration(text: str, info: ValidationInfo) -> str:
+    if info.context == _RENDERED or not has_expression(text):
+        parse_duration(text)
+    return text
+
+
+def _from_json(value: Any) -> Any:
+    """A JSON text, as a template gives it where a list or map is wanted; anything else as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{") or has_expression(value):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+Text = Annotated[str, BeforeValidator(to_text)]
+"""A string; other values are written as a template prints them."""
+
+Expression = Annotated[str, AfterValidator(_check_expression)]
+"""A template that gives the value when the task runs."""
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+"""An ISO-8601 duration, or a template of one."""
+
+TextList = Annotated[list[Text] | Expression, BeforeValidator(_from_json)]
+"""A list of strings, or a template of one (rendered: always a list)."""
+
+TextMap = Annotated[dict[str, Text] | Expression, BeforeValidator(_from_json)]
+"""A map of strings, or a template of one (rendered: always a map)."""
