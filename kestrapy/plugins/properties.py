@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from kestrapy.errors import UserError
+from kestrapy.language.expression import has_expression
 
 _RENDERED = {"rendered": True}
 _ISO_DURATION = re.compile(r"P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
@@ -51,12 +52,6 @@ def validate_rendered(model: type[P], values: Mapping[str, Any]) -> P:
 def _sentence(place: tuple[int | str, ...], message: str) -> str:
     path = ".".join(str(it) for it in place if not str(it).startswith("function-"))
     return f"{path}: {message.removeprefix('Value error, ')}" if path else message
-
-
-def has_expression(text: str) -> bool:
-    """Whether a string of a flow is a template, so that its value is only known when the task
-    runs."""
-    return "{{" in text or "{%" in text
 
 
 def to_text(value: Any) -> str:

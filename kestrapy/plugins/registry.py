@@ -103,6 +103,11 @@ def runnable(type_name: str) -> RunnableTask:
     return _find(type_name).task
 
 
+def properties_of(type_name: str) -> type[BaseModel]:
+    """The model of what a runnable type adds. Raises NotFound as ``runnable`` does."""
+    return _find(type_name).properties
+
+
 def is_instant(type_name: str) -> bool:
     """Whether the type returns at once, waiting for nothing.
 

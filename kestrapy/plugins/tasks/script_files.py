@@ -10,6 +10,9 @@ from kestrapy.errors import NotFound, UserError
 from kestrapy.ports.blobs import SCHEME
 from kestrapy.ports.tasks import TaskContext, TaskFailed
 
+FOLDER_VARIABLES = ("workingDir", "outputDir")
+"""Variables that name folders of the run; asking for them makes the folders."""
+
 _OUTPUT_FOLDER = ".outputs"
 _FETCHED_FOLDER = ".files"
 _URI = re.compile(r"kestra://[-\w.+~#=/%]*", re.ASCII)
@@ -20,7 +23,7 @@ def folder_variables(working_dir: Path) -> dict[str, str]:
     outputs."""
     output_dir = working_dir / _OUTPUT_FOLDER
     output_dir.mkdir(exist_ok=True)
-    return {"workingDir": str(working_dir), "outputDir": str(output_dir)}
+    return dict(zip(FOLDER_VARIABLES, (str(working_dir), str(output_dir)), strict=True))
 
 
 class Fetched:

@@ -1,0 +1,158 @@
+"""What a run of a task may use: the port ``TaskContext``, made for each run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from kestrapy.errors import InvariantViolated
+from kestrapy.language.expression import render_value
+from kestrapy.model.flow import Task
+from kestrapy.plugins.tasks.log import LEVELS
+from kestrapy.ports.blobs import SCHEME, Blobs
+from kestrapy.ports.clock import Clock
+from kestrapy.ports.processes import Launcher, Process
+
+
+class JobTask(msgspec.Struct, frozen=True):
+    """A job's task. variables: what its expressions may read. attempt: from 1. epoch: its fence."""
+
+    execution_id: str
+    task_run_id: str
+    epoch: int
+    attempt: int
+    namespace: str
+    flow_id: str
+    task: Task
+    variables: dict[str, Any]
+
+
+class Sinks(NamedTuple):
+    """Where a run's logs and metrics go; called from the run's own thread.
+
+    on_log(level, message), on_metric(name, kind, value, tags).
+    """
+
+    on_log: Callable[[str, str], None]
+    on_metric: Callable[[str, str, float, Mapping[str, str]], None]
+
+
+class Tools(NamedTuple):
+    """What all runs of a worker share. folder: where working directories are made."""
+
+    blobs: Blobs
+    launcher: Launcher
+    clock: Clock
+    folder: Path
+
+
+class RunContext:
+    """One run's ``TaskContext``. ``end`` asks it to end, ``close`` removes what it made."""
+
+    def __init__(self, job: JobTask, sinks: Sinks, tools: Tools):
+        self.execution_id = job.execution_id
+        self.task_run_id = job.task_run_id
+        self.task_id = job.task.id
+        self.namespace = job.namespace
+        self.flow_id = job.flow_id
+        self.attempt = job.attempt
+        self.epoch = job.epoch
+        self.blobs = tools.blobs
+        self._killable = _KillableLauncher(tools.launcher)
+        self.launcher: Launcher = self._killable
+        self._variables = job.variables
+        self._sinks = sinks
+        self._folder = tools.folder
+        self._working_dir: Path | None = None
+        self._ending = threading.Event()
+        level = job.task.log_level
+        self._lowest = LEVELS.index(level) if level in LEVELS else 0
+
+    @property
+    def working_dir(self) -> Path:
+        if self._working_dir is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            made = tempfile.mkdtemp(prefix=f"{self.task_run_id}-{self.epoch}-", dir=self._folder)
+            self._working_dir = Path(made).resolve()
+        return self._working_dir
+
+    def render(self, value: Any) -> Any:
+        return render_value(value, self._variables)
+
+    def render_with(self, value: Any, extra: Mapping[str, Any]) -> Any:
+        return render_value(value, {**self._variables, **extra})
+
+    def log(self, level: str, message: str) -> None:
+        if LEVELS.index(level) >= self._lowest:
+            self._sinks.on_log(level, message)
+
+    def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
+        self._sinks.on_metric(name, kind, value, tags)
+
+    def output_uri(self, name: str) -> str:
+        place = (
+            *self.namespace.split("."),
+            self.flow_id,
+            "executions",
+            self.execution_id,
+            "tasks",
+            self.task_id,
+            self.task_run_id,
+            str(self.epoch),  # so that a superseded epoch can't overwrite what was accepted
+            quote(name),
+        )
+        return f"{SCHEME}/{'/'.join(place)}"
+
+    def wait(self, seconds: float) -> bool:
+        return self._ending.wait(seconds)
+
+    @property
+    def ending(self) -> bool:
+        return self._ending.is_set()
+
+    def end(self, grace: float) -> None:
+        """Wake it up, and end its processes within grace seconds. From any thread."""
+        self._ending.set()
+        self._killable.kill(grace)
+
+    def close(self) -> None:
+        if self._working_dir is not None:
+            shutil.rmtree(self._working_dir, ignore_errors=True)
+
+
+class _KillableLauncher:
+    """A ``Launcher`` that knows the run's processes, so that they end with the run."""
+
+    def __init__(self, launcher: Launcher):
+        self._launcher = launcher
+        self._lock = threading.Lock()
+        self._processes: list[Process] = []
+        self._grace: float | None = None
+
+    def spawn(
+        self, argv: Sequence[str], *, env: Mapping[str, str], cwd: Path, name: str
+    ) -> Process:
+        process = self._launcher.spawn(argv, env=env, cwd=cwd, name=name)
+        with self._lock:
+            self._processes.append(process)
+            grace = self._grace
+        if grace is not None:  # it was killed while this started
+            process.kill(grace)
+        return process
+
+    def renew(self, until: int) -> None:
+        raise InvariantViolated("a task tried to renew its worker's lease")
+
+    def kill(self, grace: float) -> None:
+        with self._lock:
+            self._grace = grace
+            processes = list(self._processes)
+        for process in processes:
+            process.kill(grace)

@@ -1,0 +1,109 @@
+"""Runs a job's task: renders its properties, hands them to its type, and says how it ended."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from kestrapy.errors import NotFound, UserError
+from kestrapy.language.expression import names_of
+from kestrapy.model.state import State
+from kestrapy.plugins.properties import validate_rendered
+from kestrapy.plugins.registry import is_instant, properties_of, runnable
+from kestrapy.plugins.tasks.script_files import FOLDER_VARIABLES, folder_variables
+from kestrapy.ports.tasks import TaskFailed, TaskOutcome
+from kestrapy.servers.worker.run_context import JobTask, RunContext, Sinks, Tools
+
+KILL_GRACE = 5.0
+"""Seconds that a task's processes have between SIGTERM and SIGKILL."""
+
+_log = logging.getLogger(__name__)
+
+
+class _End(NamedTuple):
+    """How the run is to end, whatever its task makes of it."""
+
+    state: State
+    error: str
+
+
+class TaskThread:
+    """One run. ``start`` once, then ask for the ``outcome``; all from the worker's own thread.
+
+    A task of an instant type (Log, Return, Fail) runs within ``start``: a thread would cost more.
+    """
+
+    def __init__(self, job: JobTask, sinks: Sinks, tools: Tools):
+        self._job = job
+        self._clock = tools.clock
+        self._context = RunContext(job, sinks, tools)
+        self._outcome: TaskOutcome | None = None
+        self._end: _End | None = None
+        self._deadline: int | None = None
+
+    def start(self) -> None:
+        task = self._job.task
+        if task.timeout is not None:
+            self._deadline = self._clock.monotonic() + task.timeout
+        if _is_instant(task.type):
+            self._run()
+        else:
+            name = f"task {task.id}"
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def outcome(self) -> TaskOutcome | None:
+        """None while it runs. Ends it, as FAILED, when the task's timeout has passed."""
+        overdue = self._deadline is not None and self._clock.monotonic() >= self._deadline
+        if overdue and self._outcome is None and self._end is None:
+            limit = self._job.task.timeout
+            self._finish(_End(State.FAILED, f"Timeout: the task ran longer than {limit} ms"))
+        return self._outcome
+
+    def kill(self, reason: str, grace: float = KILL_GRACE) -> None:
+        """End it as KILLED, its processes within grace seconds; the outcome comes when it ended."""
+        self._finish(_End(State.KILLED, reason), grace)
+
+    def _finish(self, end: _End, grace: float = KILL_GRACE) -> None:
+        if self._outcome is None and self._end is None:
+            self._end = end
+        self._context.end(grace)
+
+    def _run(self) -> None:
+        outcome = self._try()
+        try:
+            if self._end is not None:
+                outcome = TaskOutcome(self._end.state, outcome.outputs, self._end.error)
+            if outcome.state is State.FAILED and outcome.error:
+                self._context.log("ERROR", outcome.error)
+            self._context.close()
+        finally:
+            self._outcome = outcome  # last: who sees it may forget the run
+
+    def _try(self) -> TaskOutcome:
+        task = self._job.task
+        try:
+            rendered = self._rendered(task.properties)
+            properties = validate_rendered(properties_of(task.type), rendered)
+            return runnable(task.type).run(properties, self._context)
+        except TaskFailed as error:
+            return TaskOutcome(State.FAILED, error.outputs, str(error))
+        except UserError as error:
+            return TaskOutcome(State.FAILED, error=str(error))
+        except Exception as error:
+            _log.exception("task run %s of type %s", self._job.task_run_id, task.type)
+            return TaskOutcome(State.FAILED, error=f"{type(error).__name__}: {error}")
+
+    def _rendered(self, properties: Mapping[str, Any]) -> Any:
+        if any(path[0] in FOLDER_VARIABLES for path in names_of(properties)):
+            folders = folder_variables(self._context.working_dir)
+            return self._context.render_with(properties, folders)
+        return self._context.render(properties)
+
+
+def _is_instant(type_name: str) -> bool:
+    try:
+        return is_instant(type_name)
+    except NotFound:
+        return True  # so is the refusal
