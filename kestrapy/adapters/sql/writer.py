@@ -1,0 +1,169 @@
+"""Rows and positions, written together: what makes the indexer's work exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from kestrapy.adapters.sql.engine import open_engine, transaction
+from kestrapy.adapters.sql.rows import (
+    Values,
+    event_row,
+    execution_row,
+    flow_row,
+    label_rows,
+    log_row,
+    metric_row,
+    task_run_row,
+    trigger_row,
+)
+from kestrapy.adapters.sql.tables import (
+    EXECUTION_EVENTS,
+    EXECUTIONS,
+    FLOWS,
+    LABELS,
+    LOGS,
+    METRICS,
+    OFFSETS,
+    TASK_RUNS,
+    TRIGGERS,
+)
+from kestrapy.machine.outputs import (
+    ExecutionEvent,
+    FlowRevision,
+    LogEntry,
+    MetricEntry,
+    TriggerEvent,
+)
+from kestrapy.ports.log import Partition
+from kestrapy.ports.store import Advance, PositionMoved, Row
+
+_KEYS_PER_QUERY = 400
+"""Keys of two columns that are asked for at once: a statement's parameters are limited."""
+
+
+class SqlIndexWriter:
+    """An ``IndexWriter`` on a migrated database."""
+
+    def __init__(self, url: str):
+        self._engine: Engine = open_engine(url)
+        self._insert: Any = (
+            sqlite_insert if self._engine.dialect.name == "sqlite" else postgres_insert
+        )
+
+    def positions(self, partitions: Collection[Partition]) -> dict[Partition, int]:
+        wanted = set(partitions)
+        with transaction(self._engine) as connection:
+            rows = connection.execute(select(OFFSETS)).all()
+        stored = {Partition(row.topic, row.partition): row.next for row in rows}
+        return {partition: stored[partition] for partition in wanted & stored.keys()}
+
+    def write(self, rows: Sequence[Row], advances: Sequence[Advance]) -> int:
+        with transaction(self._engine, writes=True) as connection:
+            # First of all: this locks the positions, so that what follows has no rival.
+            # In one order, so that two indexers can't wait for each other.
+            for advance in sorted(advances, key=lambda it: it.partition):
+                self._advance(connection, advance)
+            diverged = self._write_events(
+                connection, [row for row in rows if isinstance(row, ExecutionEvent)]
+            )
+            for record, table, values in _APPENDED:
+                found = [values(row) for row in rows if isinstance(row, record)]
+                self._append(connection, table, found)
+            triggers = [trigger_row(row) for row in rows if isinstance(row, TriggerEvent)]
+            self._replace(connection, TRIGGERS, _newest(triggers, "uid"))
+            return diverged
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _advance(self, connection: Connection, advance: Advance) -> None:
+        topic, partition = advance.partition
+        if advance.stands is None:
+            row = {"topic": topic, "partition": partition, "next": advance.goes}
+            change = self._insert(OFFSETS).values(row).on_conflict_do_nothing()
+        else:
+            change = (
+                update(OFFSETS)
+                .where(OFFSETS.c.topic == topic, OFFSETS.c.partition == partition)
+                .where(OFFSETS.c.next == advance.stands)
+                .values(next=advance.goes)
+            )
+        if connection.execute(change.returning(OFFSETS.c.next)).first() is None:
+            raise PositionMoved(f"{topic}[{partition}] is no longer at {advance.stands}")
+
+    def _write_events(self, connection: Connection, events: list[ExecutionEvent]) -> int:
+        """-> how many executions diverged. What is there already is written nowhere again."""
+        chains = self._known_chains(connection, events)
+        diverged = set()
+        fresh = []
+        for event in events:
+            key = (event.execution_id, event.number)
+            if key not in chains:
+                chains[key] = event.chain
+                fresh.append(event)
+            elif chains[key] != event.chain:
+                diverged.add(event.execution_id)
+        self._append(connection, EXECUTION_EVENTS, [event_row(event) for event in fresh])
+        executions = _newest(
+            [execution_row(it, it.execution) for it in fresh if it.execution], "id"
+        )
+        self._replace(connection, EXECUTIONS, _newest(executions, "id"))
+        labels = [label for event in fresh for label in label_rows(event)]
+        self._replace(connection, LABELS, _newest(labels, "execution_id", "key"))
+        runs = [task_run_row(it, it.task_run) for it in fresh if it.task_run]
+        self._replace(connection, TASK_RUNS, _newest(runs, "execution_id", "id"))
+        return len(diverged)
+
+    def _known_chains(
+        self, connection: Connection, events: Sequence[ExecutionEvent]
+    ) -> dict[tuple[str, int], str]:
+        columns = EXECUTION_EVENTS.c
+        keys = [(event.execution_id, event.number) for event in events]
+        chains: dict[tuple[str, int], str] = {}
+        for start in range(0, len(keys), _KEYS_PER_QUERY):
+            query = select(columns.execution_id, columns.number, columns.chain).where(
+                tuple_(columns.execution_id, columns.number).in_(keys[start:][:_KEYS_PER_QUERY])
+            )
+            chains.update({(row[0], row[1]): row[2] for row in connection.execute(query)})
+        return chains
+
+    def _append(self, connection: Connection, table: Table, rows: list[Values]) -> None:
+        if rows:
+            connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+
+    def _replace(self, connection: Connection, table: Table, rows: list[Values]) -> None:
+        """Upsert, where the row that is there has a lower number."""
+        if not rows:
+            return
+        insert = self._insert(table)
+        keys = [column.name for column in table.primary_key]
+        connection.execute(
+            insert.on_conflict_do_update(
+                index_elements=keys,
+                set_={it.name: insert.excluded[it.name] for it in table.c if it.name not in keys},
+                where=insert.excluded.number > table.c.number,
+            ),
+            rows,
+        )
+
+
+def _newest(rows: Iterable[Values], *keys: str) -> list[Values]:
+    """The row of the highest number of each key: a batch touches each row once."""
+    found: dict[tuple[Any, ...], Values] = {}
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        if key not in found or found[key]["number"] < row["number"]:
+            found[key] = row
+    return list(found.values())
+
+
+_APPENDED: tuple[tuple[type[Any], Table, Callable[[Any], Values]], ...] = (
+    (LogEntry, LOGS, log_row),
+    (MetricEntry, METRICS, metric_row),
+    (FlowRevision, FLOWS, flow_row),
+)
