@@ -1,0 +1,76 @@
+"""The grammar of an expression: one rule per level of precedence, loosest first.
+
+The levels are Pebble's (CoreExtension) with Kestra's ``??``: a unary operator binds tightest, then
+the fallbacks, ``~``, filters, and only then arithmetic. A new operator is a token in one level;
+filters, tests and functions are names that ``syntax.Builder`` looks up, so that they need no new
+rule.
+"""
+
+GRAMMAR = r"""
+?start: choice
+
+?choice: either
+    | either "?" choice ":" choice           -> choice
+?either: both
+    | either OR both                         -> binary
+?both: tested
+    | both AND tested                        -> binary
+?tested: compared
+    | tested CONTAINS compared               -> binary
+    | tested IS NAME [arguments]             -> test
+    | tested IS NOT NAME [arguments]         -> test_not
+?compared: sum
+    | compared COMPARISON sum                -> binary
+?sum: product
+    | sum SIGN product                       -> binary
+?product: filtered
+    | product FACTOR filtered                -> binary
+?filtered: joined
+    | filtered "|" NAME [arguments]          -> filter
+?joined: fallback
+    | joined TILDE fallback                  -> binary
+?fallback: unary
+    | fallback (COALESCE | IF_UNDEFINED) unary -> fallback
+    | fallback RANGE unary                   -> range
+?unary: operand
+    | (NOT | SIGN) unary                     -> unary
+?operand: primary
+    | operand "." NAME                       -> attribute
+    | operand "[" choice "]"                 -> item
+?primary: NAME                               -> variable
+    | NAME arguments                         -> call
+    | "(" choice ")"
+    | NUMBER                                 -> number
+    | STRING                                 -> string
+    | TRUE                                   -> true
+    | FALSE                                  -> false
+    | NULL                                   -> null
+    | "[" [choice ("," choice)*] "]"         -> list_of
+    | "{" [entry ("," entry)*] "}"           -> map_of
+entry: choice ":" choice
+arguments: "(" [argument ("," argument)*] ")"
+?argument: choice
+    | NAME "=" choice                        -> named
+
+// Words come before NAME; after a dot only NAME can follow, so that `outputs.contains` is a path.
+OR.2: /or\b/
+AND.2: /and\b/
+NOT.2: /not\b/
+IS.2: /is\b/
+CONTAINS.2: /contains\b/
+TRUE.2: /(true|TRUE)\b/
+FALSE.2: /(false|FALSE)\b/
+NULL.2: /(null|NULL|none|NONE)\b/
+COMPARISON.2: /==|!=|<=|>=|<|>|equals\b/
+SIGN: "+" | "-"
+FACTOR: "*" | "/" | "%"
+TILDE: "~"
+COALESCE.2: /\?\?(?!\?)/
+IF_UNDEFINED.2: "???"
+RANGE: ".."
+NAME: /[^\W\d]\w*/
+NUMBER: /\d+(\.\d+)?/
+STRING: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/s
+
+%ignore /\s+/
+"""

@@ -1,0 +1,211 @@
+"""The tree of an expression. A node is frozen and knows its value in a scope, and its parts.
+
+A new construct of the language is a new class here and a method of ``syntax.Builder``; nothing else
+changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from kestrapy.language.expression.operators import BINARY, fits, is_number, kind
+from kestrapy.language.expression.scope import Scope, Undefined
+
+
+class Node(Protocol):
+    """A part of an expression."""
+
+    def evaluate(self, scope: Scope) -> Any:
+        """Its value. Raises ExpressionError."""
+
+    def parts(self) -> tuple[Node, ...]:
+        """The nodes right below."""
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    value: Any
+
+    def evaluate(self, scope: Scope) -> Any:
+        scope.step()
+        return self.value
+
+    def parts(self) -> tuple[Node, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    name: str
+
+    def evaluate(self, scope: Scope) -> Any:
+        scope.step()
+        try:
+            return scope.variables[self.name]
+        except KeyError:
+            raise scope.undefined(self.name) from None
+
+    def parts(self) -> tuple[Node, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """``target.key``, ``target[key]``: an item of a map or list, never an attribute in Python."""
+
+    target: Node
+    key: Node
+
+    def evaluate(self, scope: Scope) -> Any:
+        scope.step()
+        target, key = self.target.evaluate(scope), self.key.evaluate(scope)
+        index = isinstance(key, int) and not isinstance(key, bool)
+        if isinstance(target, Mapping):
+            name = str(key) if index else key
+            if isinstance(name, str) and name in target:
+                return target[name]
+        elif index and isinstance(target, list | tuple) and 0 <= key < len(target):
+            return target[key]
+        raise scope.undefined(scope.text(key))
+
+    def parts(self) -> tuple[Node, ...]:
+        return (self.target, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """``left ?? right``: right when left is undefined or null. only_undefined: it is ``???``."""
+
+    left: Node
+    right: Node
+    only_undefined: bool = False
+
+    def evaluate(self, scope: Scope) -> Any:
+        scope.step()
+        try:
+            value = self.left.evaluate(scope)
+        except Undefined:
+            return self.right.evaluate(scope)
+        if value is None and not self.only_undefined:
+            return self.right.evaluate(scope)
+        return value
+
+    def parts(self) -> tuple[Node, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """symbol: a key of ``operators.BINARY``."""
+
+    symbol: str
+    left: Node
+    right: Node
+
+    def evaluate(self, scope: Scope) -> Any:
+        scope.step()
+        left, right = self.left.evaluate(scope), self.right.evaluate(scope)
+        return BINARY[self.symbol](scope, left, right)
+
+    def parts(self) -> tuple[Node, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    """``and``, ``or``: the right side counts only when the left is not ``until``."""
+
+    symbol: str
+    until: bool
+    left: Node
+    right: Node
+
+    def evaluate(self, scope: Scope) -> bool:
+        scope.step()
+        if _truth(scope, self.symbol, self.left.evaluate(scope)) == self.until:
+            return self.until
+        return _truth(scope, self.symbol, self.right.evaluate(scope))
+
+    def parts(self) -> tuple[Node, ...]:
+        return (self.left, self.right)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    operand: Node
+
+    def evaluate(self, scope: Scope) -> bool:
+        scope.step()
+        return not _truth(scope, "not", self.operand.evaluate(scope))
+
+    def parts(self) -> tuple[Node, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """``-operand`` (factor -1) or ``+operand`` (factor 1)."""
+
+    factor: int
+    operand: Node
+
+    def evaluate(self, scope: Scope) -> Any:
+        scope.step()
+        value = self.operand.evaluate(scope)
+        if not is_number(value):
+            raise scope.error(f"a sign needs a number, not a {kind(value)},")
+        return fits(scope, self.factor * value)
+
+    def parts(self) -> tuple[Node, ...]:
+        return (self.operand,)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``condition ? then : otherwise``."""
+
+    condition: Node
+    then: Node
+    otherwise: Node
+
+    def evaluate(self, scope: Scope) -> Any:
+        scope.step()
+        chosen = _truth(scope, "? :", self.condition.evaluate(scope))
+        return (self.then if chosen else self.otherwise).evaluate(scope)
+
+    def parts(self) -> tuple[Node, ...]:
+        return (self.condition, self.then, self.otherwise)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    items: tuple[Node, ...]
+
+    def evaluate(self, scope: Scope) -> list[Any]:
+        scope.step()
+        return [item.evaluate(scope) for item in self.items]
+
+    def parts(self) -> tuple[Node, ...]:
+        return self.items
+
+
+@dataclass(frozen=True, slots=True)
+class MapOf:
+    """entries: keys and values in turn."""
+
+    entries: tuple[tuple[Node, Node], ...]
+
+    def evaluate(self, scope: Scope) -> dict[str, Any]:
+        scope.step()
+        return {scope.text(key.evaluate(scope)): it.evaluate(scope) for key, it in self.entries}
+
+    def parts(self) -> tuple[Node, ...]:
+        return tuple(node for entry in self.entries for node in entry)
+
+
+def _truth(scope: Scope, symbol: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise scope.error(f"`{symbol}` needs a boolean, not a {kind(value)},")

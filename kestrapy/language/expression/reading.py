@@ -1,0 +1,34 @@
+"""Which variables an expression reads, known from its tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kestrapy.language.expression.nodes import Attribute, Literal, Node, Variable
+
+Path = tuple[str, ...]
+"""Names from a variable inwards, such as ``("outputs", "split", "uri")``."""
+
+
+def paths_of(tree: Node) -> Iterator[Path]:
+    """The paths that are read anywhere in the tree, in no order, repeated ones repeated."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        keys: list[Node] = []
+        while isinstance(node, Attribute):
+            keys.append(node.key)
+            node = node.target
+        keys.reverse()
+        if isinstance(node, Variable):
+            yield (node.name, *_constant(keys))
+        else:
+            todo += node.parts()
+        todo += keys
+
+
+def _constant(keys: list[Node]) -> Iterator[str]:
+    for key in keys:
+        if not (isinstance(key, Literal) and isinstance(key.value, str)):
+            return
+        yield key.value

@@ -1,0 +1,116 @@
+"""The source of a flow → the flow: each property by its rule, each problem with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import Any
+
+from kestrapy.errors import FlowRefused, Problem
+from kestrapy.language.fields import Fields, plain, unique
+from kestrapy.language.flow_data import read_inputs, read_outputs
+from kestrapy.language.flow_tasks import Reading, read_block, read_worker_group
+from kestrapy.language.flow_triggers import read_triggers
+from kestrapy.language.problems import Problems, shown
+from kestrapy.language.yaml_source import parse
+from kestrapy.model.flow import Flow
+from kestrapy.model.registry import Registry
+
+FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
+NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
+NOT_YET = (
+    "afterExecution",
+    "checks",
+    "concurrency",
+    "deleted",
+    "listeners",
+    "pluginDefaults",
+    "retry",
+    "sla",
+    "taskDefaults",
+    "updated",
+)
+"""Properties of a flow that Kestra knows."""
+
+
+def parse_flow(source: str, registry: Registry, *, groups: Collection[str] | None = None) -> Flow:
+    """The flow that a YAML source describes; its revision is the source's, else 0.
+
+    registry: the types that tasks and triggers may have. groups: the declared worker groups, to
+    which every worker group that is named must belong; None when they aren't known here. Raises
+    FlowRefused with every problem found, in the order of the source.
+    """
+    document = parse(source)
+    if not isinstance(document.data, dict):
+        message = f"a flow is a map with id, namespace and tasks, got {shown(document.data)}"
+        raise FlowRefused([Problem(message, "", *document.place(()))])
+    problems = Problems(document)
+    flow = _read(Fields(document.data, (), problems), Reading(registry, groups, problems), source)
+    problems.check()
+    return flow
+
+
+def _read(fields: Fields, reading: Reading, source: str) -> Flow:
+    fields.choice("tenantId", ("main",), "main")
+    fields.refuse(NOT_YET)
+    if not fields.items("tasks"):
+        reading.problems.add(fields.path, "`tasks` must have a task")
+    flow = Flow(
+        id=fields.identifier("id", FLOW_ID, 100),
+        namespace=fields.identifier("namespace", NAMESPACE, 150),
+        revision=fields.integer("revision", 1, 0),
+        description=fields.text("description"),
+        disabled=fields.flag("disabled"),
+        labels=_read_labels(fields),
+        variables=_read_variables(fields),
+        inputs=read_inputs(fields),
+        outputs=read_outputs(fields),
+        tasks=read_block(fields, "tasks", reading),
+        errors=read_block(fields, "errors", reading),
+        finally_=read_block(fields, "finally", reading),
+        triggers=read_triggers(fields, reading),
+        worker_group=read_worker_group(fields, reading),
+        source=source,
+    )
+    unique(reading.tasks, "task")
+    fields.close()
+    return flow
+
+
+def _read_variables(fields: Fields) -> dict[str, Any]:
+    variables = fields.mapping("variables")
+    fields.problems.add_expressions((*fields.path, "variables"), variables)
+    return variables
+
+
+def _read_labels(fields: Fields) -> dict[str, str]:
+    """Labels from a map, or from a list of maps with key and value."""
+    labels: dict[str, str] = {}
+    if isinstance(fields.take("labels"), list):
+        for each in fields.each("labels"):
+            key = each.required("key")
+            _add_label(labels, key, each, "value")
+            each.close()
+        return labels
+    each = fields.fields("labels")
+    for key in fields.mapping("labels"):
+        _add_label(labels, key, each, key)
+    return labels
+
+
+def _add_label(labels: dict[str, str], key: str, fields: Fields, name: str) -> None:
+    """Keep the property ``name`` of fields as the label ``key``."""
+    value = fields.take(name)
+    if key.startswith("system.") and key != "system.readOnly":
+        offender = f"{key}={value}"
+        fields.add(
+            name, f"System labels can only be set by kestrapy itself, offending label: {offender}"
+        )
+    if key in labels:
+        fields.add(name, f"Duplicate label with key [{key}]: keep one of them")
+    if isinstance(value, str) and value:
+        labels[key] = value
+    elif isinstance(value, bool | int | float):
+        labels[key] = plain(value)
+    else:
+        fields.add(name, f"a label's value is text that is not empty, got {shown(value)}")

@@ -1,0 +1,176 @@
+"""Tasks of a flow: core properties here, the rest by the model of the task's type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+from kestrapy.language.expression import has_expression
+from kestrapy.language.fields import Fields
+from kestrapy.language.problems import Problems, near, shown
+from kestrapy.language.typed_properties import check_properties
+from kestrapy.model.flow import Retry, Task, WorkerGroupRef
+from kestrapy.model.registry import Kind, Registry, TaskType
+
+TASK_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
+GROUP_KEY = re.compile(r"[a-zA-Z0-9_-]+")
+DEFAULT_GROUP = "default"
+"""The worker group of a task that names none; it is always declared."""
+LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+NOT_YET = ("assets", "logToFile", "runIf", "taskCache", "version")
+"""Core properties of a task that Kestra knows."""
+CORE = {
+    *("id", "type", "description", "disabled", "timeout", "retry"),
+    *("allowFailure", "allowWarning", "logLevel", "workerGroup"),
+}
+
+
+@dataclass
+class Reading:
+    """What reading tasks and triggers needs. tasks: those read so far, children included."""
+
+    registry: Registry
+    groups: Collection[str] | None
+    problems: Problems
+    tasks: list[Fields] = field(default_factory=list)
+
+
+def read_block(parent: Fields, name: str, reading: Reading) -> tuple[Task, ...]:
+    """The tasks under a property of a flow or of a flowable task."""
+    return tuple(_read_task(each, reading) for each in parent.each(name))
+
+
+def _read_task(fields: Fields, reading: Reading) -> Task:
+    reading.tasks.append(fields)
+    fields.refuse(NOT_YET)
+    task_id = fields.identifier("id", TASK_ID, 256)
+    kind = _read_type(fields, reading)
+    core: dict[str, Any] = {
+        "description": fields.text("description"),
+        "disabled": fields.flag("disabled"),
+        "timeout": fields.duration("timeout"),
+        "retry": read_retry(fields),
+        "allow_failure": fields.flag("allowFailure"),
+        "allow_warning": fields.flag("allowWarning"),
+        "log_level": fields.choice("logLevel", LOG_LEVELS),
+        "worker_group": read_worker_group(fields, reading),
+    }
+    if kind is None:
+        fields.rest()
+        return Task(task_id, fields.text("type"), **core)
+    if kind.kind is not Kind.RUNNABLE:
+        core |= _read_children(fields, kind, reading)
+    properties = fields.rest()
+    names = CORE | {"tasks", "errors", "finally"} if kind.kind is not Kind.RUNNABLE else CORE
+    check_properties(kind.properties, properties, fields.path, reading.problems, names)
+    return Task(task_id, kind.name, properties=properties, **core)
+
+
+def _read_children(fields: Fields, kind: TaskType, reading: Reading) -> dict[str, Any]:
+    if not fields.items("tasks"):
+        reading.problems.add(fields.path, "The 'tasks' property cannot be empty")
+    parallel = kind.kind is Kind.PARALLEL
+    return {
+        "tasks": read_block(fields, "tasks", reading),
+        "errors": read_block(fields, "errors", reading),
+        "finally_": read_block(fields, "finally", reading),
+        "concurrent": fields.integer("concurrent", 0, 0) if parallel else 0,
+    }
+
+
+def _read_type(fields: Fields, reading: Reading) -> TaskType | None:
+    name = fields.required("type")
+    found = reading.registry.tasks.get(name)
+    if name and found is None:
+        fields.add("type", invalid_type(name, reading.registry.tasks))
+    return found
+
+
+def invalid_type(name: str, options: Collection[str]) -> str:
+    return f"Invalid type: {name}{near(name, options) or '; no type of this name is installed'}"
+
+
+def read_worker_group(fields: Fields, reading: Reading) -> WorkerGroupRef | None:
+    """None when there is none, or when its key is empty: the default group."""
+    if not fields.has("workerGroup"):
+        return None
+    group = fields.fields("workerGroup")
+    fallback = group.text("fallback", "WAIT")
+    if fallback in ("FAIL", "CANCEL"):
+        group.add("fallback", f"the fallback {fallback} is not supported yet: use WAIT")
+    elif fallback != "WAIT":
+        group.add("fallback", f"{shown(fallback)} is unknown: expected WAIT")
+    key = group.text("key").strip()
+    _check_group(group, key, reading.groups)
+    group.close()
+    return WorkerGroupRef(key) if key else None
+
+
+def _check_group(fields: Fields, key: str, groups: Collection[str] | None) -> None:
+    if has_expression(key):
+        fields.problems.add_expressions((*fields.path, "key"), key)
+    elif key and not GROUP_KEY.fullmatch(key):
+        fields.add("key", f"{shown(key)} must match `{GROUP_KEY.pattern}`")
+    elif key and groups is not None and key not in {*groups, DEFAULT_GROUP}:
+        declared = ", ".join(sorted({*groups, DEFAULT_GROUP}))
+        fields.add("key", f"unknown worker group `{key}`{near(key, groups)} (declared: {declared})")
+
+
+def read_retry(parent: Fields) -> Retry | None:
+    """Which properties there are depends on the type; durations are bounded by each other."""
+    if not parent.has("retry"):
+        return None
+    fields = parent.fields("retry")
+    kind = fields.choice("type", ("constant", "exponential", "random"))
+    if not fields.has("type"):
+        fields.required("type")
+    if fields.text("behavior", "RETRY_FAILED_TASK") != "RETRY_FAILED_TASK":
+        fields.add("behavior", "only RETRY_FAILED_TASK is supported yet")
+    values: dict[str, Any] = {
+        "max_attempts": _read_max_attempts(fields),
+        "max_duration": fields.duration("maxDuration") or 0,
+        "warning_on_retry": fields.flag("warningOnRetry"),
+    }
+    match kind:
+        case "constant":
+            values["interval"] = _needed_duration(fields, "interval")
+        case "exponential":
+            values["interval"] = low = _needed_duration(fields, "interval")
+            values["max_interval"] = high = _needed_duration(fields, "maxInterval")
+            values["delay_factor"] = _read_delay_factor(fields)
+            _check_order(fields, "maxInterval", low, high)
+        case "random":
+            values["min_interval"] = low = _needed_duration(fields, "minInterval")
+            values["max_interval"] = high = _needed_duration(fields, "maxInterval")
+            _check_order(fields, "maxInterval", low, high)
+        case _:
+            fields.rest()
+    fields.close()
+    return Retry(cast(Literal["constant", "exponential", "random"], kind or "constant"), **values)
+
+
+def _read_max_attempts(fields: Fields) -> int:
+    """``maxAttempt`` is Kestra's older name of ``maxAttempts``."""
+    if fields.has("maxAttempt") and fields.has("maxAttempts"):
+        fields.add("maxAttempt", "`maxAttempt` is the same as `maxAttempts`: keep one of them")
+    return fields.integer("maxAttempts", 1, 0) or fields.integer("maxAttempt", 1, 0)
+
+
+def _read_delay_factor(fields: Fields) -> float:
+    factor = fields.number("delayFactor")
+    if factor is not None and factor < 1:
+        fields.add("delayFactor", f"expected 1 or more, got {factor}")
+    return 2.0 if factor is None else float(factor)
+
+
+def _needed_duration(fields: Fields, name: str) -> int:
+    if not fields.has(name):
+        fields.problems.add(fields.path, f"`{name}` is required for this type of retry")
+    return fields.duration(name) or 0
+
+
+def _check_order(fields: Fields, name: str, low: int, high: int) -> None:
+    if high < low:
+        fields.add(name, f"the longest interval ({high} ms) is below the shortest ({low} ms)")
