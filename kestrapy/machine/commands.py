@@ -1,8 +1,10 @@
-"""What folds read: every command of the topics requests, executions, admission, workers and triggers.
+"""What folds read: every command of the topics requests, executions, admission, workers and
+triggers.
 
-Public commands are Avro on the wire (``schemas/``), so that other services and workers in other languages can
-write them; their fields are camelCase there. The others are kestrapy's own and encoded as MessagePack arrays:
-a field is only ever added at the end, with a default. Times are epoch ms; JSON values travel as text.
+Public commands are Avro on the wire (``schemas/``), so that other services and workers in other
+languages can write them; their fields are camelCase there. The others are kestrapy's own and
+encoded as MessagePack arrays: a field is only ever added at the end, with a default. Times are
+epoch ms; JSON values travel as text.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ class Internal(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Source(NamedTuple):
-    """Where a fold's output came from: the command at ``offset`` of a stage's partition, its index-th output.
+    """Where a fold's output came from: the command at ``offset`` of a stage's partition, its
+    index-th output.
 
-    A receiver keeps the highest (offset, index) per stage and partition and drops what isn't above it.
+    A receiver keeps the highest (offset, index) per stage and partition and drops what isn't above
+    it.
     """
 
     stage: str
@@ -40,7 +44,8 @@ class Source(NamedTuple):
 class ExecutionRequested(Public):
     """Run a flow. revision None: the latest one. inputs: JSON object.
 
-    idempotencyKey: a second request with the same key, within the window, makes no second execution.
+    idempotencyKey: a second request with the same key, within the window, makes no second
+    execution.
     """
 
     idempotency_key: str
@@ -52,7 +57,9 @@ class ExecutionRequested(Public):
 
 
 class JobRequested(Public):
-    """Run one task in a worker group, as an execution of its own. properties, inputs: JSON objects."""
+    """Run one task in a worker group, as an execution of its own. properties, inputs: JSON
+    objects.
+    """
 
     idempotency_key: str
     worker_group: str
@@ -63,7 +70,9 @@ class JobRequested(Public):
 
 
 class TriggerFired(msgspec.Struct, frozen=True):
-    """Which trigger asked for an execution. variables: JSON object, ``trigger.*`` in expressions."""
+    """Which trigger asked for an execution. variables: JSON object, ``trigger.*`` in
+    expressions.
+    """
 
     id: str
     type: str
@@ -89,8 +98,8 @@ class ExecutionSubmitted(Internal):
 class ExecutionCreated(Internal):
     """An execution that intake admitted. revision 0: to be looked up, and answered by FlowResolved.
 
-    task: JSON of the single task of an execution that a JobRequested made; then there is no flow.
-    request: the public request, for the dead letter, should it be refused: (type, JSON text).
+    inline: the flow's text where a JobRequested made the execution; there is no saved flow then.
+    requested, job_requested: the public request, for the dead letter, should it be refused.
     """
 
     execution_id: str
@@ -100,8 +109,11 @@ class ExecutionCreated(Internal):
     inputs: str = "{}"
     labels: dict[str, str] = {}
     trigger: TriggerFired | None = None
-    task: str = ""
-    request: tuple[str, str] | None = None
+    inline: str = ""
+    requested: ExecutionRequested | None = None
+    job_requested: JobRequested | None = None
+    redrives: int = 0
+    traceparent: str = ""
 
 
 class FlowResolved(Internal):
@@ -132,7 +144,9 @@ class Result(Public):
 
 
 class Returned(Public):
-    """A worker hands back what it was granted, nothing of it runs any more: to be handed out anew."""
+    """A worker hands back what it was granted, nothing of it runs any more: to be handed out
+    anew.
+    """
 
     task_run_id: str
     epoch: int
@@ -147,7 +161,9 @@ class KillRequested(Public):
 
 
 class TimerDue(Internal):
-    """A timer that the state asked for is due. Obeyed only where the state still asks for this one."""
+    """A timer that the state asked for is due. Obeyed only where the state still asks for this
+    one.
+    """
 
     task_run_id: str
     due: int
@@ -162,7 +178,9 @@ class Undeliverable(Internal):
 
 
 class WorkerLost(Internal):
-    """A worker's lease is over and its tasks are ended: what it held is handed out anew. It is dead for good."""
+    """A worker's lease is over and its tasks are ended: what it held is handed out anew. It is dead
+    for good.
+    """
 
     worker_id: str
 
@@ -177,7 +195,8 @@ class LogicVersion(Internal):
 
 
 class Heartbeat(Public):
-    """A server lives. sequence rises by one each; 1 is a worker's first. kind: worker, executor, scheduler…
+    """A server lives. sequence rises by one each; 1 is a worker's first. kind: worker, executor,
+    scheduler…
 
     workerGroup, slots, running: of workers. logicVersions: of executors, the rules that they know.
     """
@@ -193,7 +212,9 @@ class Heartbeat(Public):
 
 
 class WorkerGone(Public):
-    """Written when a worker's supervisor has ended all of its tasks: no need to wait for its lease."""
+    """Written when a worker's supervisor has ended all of its tasks: no need to wait for its
+    lease.
+    """
 
     worker_id: str
 
@@ -205,14 +226,18 @@ class Held(Internal):
 
 
 class Probe(Internal):
-    """An owner's own heartbeat in the partition that it watches: what it read before, nobody can take back."""
+    """An owner's own heartbeat in the partition that it watches: what it read before, nobody can
+    take back.
+    """
 
     owner: str
     sequence: int
 
 
 class Suspect(Internal):
-    """An owner read no heartbeat after ``sequence`` for lost-after. Void where a later one stands before it."""
+    """An owner read no heartbeat after ``sequence`` for lost-after. Void where a later one stands
+    before it.
+    """
 
     worker_id: str
     sequence: int
@@ -256,19 +281,24 @@ class TriggerDefined(Internal):
 
 
 class TriggerScheduled(Internal):
-    """The next date of a trigger, looked up outside (cron, timezones). revision: of the definition it is for."""
+    """The next date of a trigger after ``after``, and the one that follows it, looked up outside.
+
+    Cron rules and timezones change with libraries, so a fold never reads them. revision: of the
+    definition.
+    """
 
     uid: str
     revision: int
     after: int
     date: int
+    following: int
 
 
 class TriggerDue(Internal):
-    """The date of a trigger has come."""
+    """The date of a trigger has come. due: that date, epoch ms."""
 
     uid: str
-    date: int
+    due: int
 
 
 class ExecutionEnded(Internal):

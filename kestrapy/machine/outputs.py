@@ -1,7 +1,8 @@
-"""What folds put out beside commands for other folds: jobs, answers to workers, events, refused records.
+"""What folds put out beside commands for other folds: jobs, answers to workers, events, refused
+records.
 
-All of them are public: Avro on the wire. ``chain`` is a hash of all that an execution has put out so far: who
-drops a duplicate whose chain differs has seen two folds diverge.
+All of them are public: Avro on the wire. ``chain`` is a hash of all that an execution has put out
+so far: who drops a duplicate whose chain differs has seen two folds diverge.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from kestrapy.model.state import State
 
 
 class Job(Public):
-    """One epoch of a task run, for a worker group. task: JSON of the task (``model.flow.Task``, durations in ms).
+    """One epoch of a task run, for a worker group. task: JSON of the task (``model.flow.Task``,
+    durations in ms).
 
     variables: JSON object of just what the task's expressions name.
     """
@@ -92,7 +94,9 @@ class TaskRunSnapshot(Public):
 
 
 class ExecutionSnapshot(Public):
-    """An execution as it is after an event, without its task runs. inputs, outputs, variables, trigger: JSON."""
+    """An execution as it is after an event, without its task runs. inputs, outputs, variables,
+    trigger: JSON.
+    """
 
     state: State
     histories: list[StateChange]
@@ -183,7 +187,8 @@ class MetricEntry(Public):
 
 
 class DeadLetter(Public):
-    """A record that could not be read or was refused, as it was, with the reason and where it stood.
+    """A record that could not be read or was refused, as it was, with the reason and where it
+    stood.
 
     recordName: the type, where it is known. redrives: how often it was sent again before.
     """
@@ -214,7 +219,8 @@ PUBLIC = (
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """Of a fold: a request was refused. The shell makes a DeadLetter of it, with the encoded request.
+    """Of a fold: a request was refused. The shell makes a DeadLetter of it, with the encoded
+    request.
 
     key: the request's record key. record: the request as its sender wrote it.
     """

@@ -1,7 +1,7 @@
 """A flow as it was validated: frozen, with durations in milliseconds and no behaviour.
 
-Names are Kestra's, in Python's spelling (``allowFailure`` → ``allow_failure``). What a task's type adds to
-the core properties is in ``Task.properties``, as it was written: the worker renders it.
+Names are Kestra's, in Python's spelling (``allowFailure`` → ``allow_failure``). What a task's type
+adds to the core properties is in ``Task.properties``, as it was written: the worker renders it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ class WorkerGroupRef(msgspec.Struct, frozen=True, omit_defaults=True):
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     """When a failed task run is tried again.
 
-    type constant: every ``interval`` ms. exponential: ``interval`` × ``delay_factor`` ^ (attempt - 1), at most
-    ``max_interval``. random: between ``min_interval`` and ``max_interval``, seeded by the task run and attempt.
-    max_attempts: attempts in all, 0 for no limit. max_duration: ms since the first attempt, 0 for no limit.
+    type constant: every ``interval`` ms. exponential: ``interval`` × ``delay_factor`` ^ (attempt -
+    1), at most ``max_interval``. random: between ``min_interval`` and ``max_interval``, seeded by
+    the task run and attempt. max_attempts: attempts in all, 0 for no limit. max_duration: ms since
+    the first attempt, 0 for no limit.
     """
 
     type: Literal["constant", "exponential", "random"]
@@ -66,7 +67,9 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Input(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An input of a flow. min, max: of an INT or FLOAT. validator: a regular expression for a STRING."""
+    """An input of a flow. min, max: of an INT or FLOAT. validator: a regular expression for a
+    STRING.
+    """
 
     id: str
     type: Literal["STRING", "INT", "FLOAT", "BOOL", "JSON", "FILE"]
@@ -91,7 +94,9 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A trigger of a flow. properties: what the type adds, such as a Schedule's cron and timezone."""
+    """A trigger of a flow. properties: what the type adds, such as a Schedule's cron and
+    timezone.
+    """
 
     id: str
     type: str
@@ -103,7 +108,9 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A flow's revision. revision: 1 and up; 0 before it is saved. source: the YAML as it was written."""
+    """A flow's revision. revision: 1 and up; 0 before it is saved. source: the YAML as it was
+    written.
+    """
 
     id: str
     namespace: str

@@ -1,8 +1,9 @@
 """Ids, all derived: the same cause gives the same id, in every process and at every replay.
 
-An execution id is 22 characters of ``0-9a-z``: 2 for the shard (base 36), 8 for the time (base 32, ms since
-1970, so that ids sort by time within a shard) and 12 of a hash (60 bits). The shard names the partition
-of every topic whose key is an execution id. A task run id is 22 characters of a hash (110 bits).
+An execution id is 22 characters of ``0-9a-z``: 2 for the shard (base 36), 8 for the time (base 32,
+ms since 1970, so that ids sort by time within a shard) and 12 of a hash (60 bits). The shard names
+the partition of every topic whose key is an execution id. A task run's id is its execution's, a
+dash, and its ordinal in the execution.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ def _base32(number: int, length: int) -> str:
 
 
 def digest(*parts: str | int, bits: int) -> int:
-    """A hash of the parts, each told from the next by its length; stable over processes and builds."""
+    """A hash of the parts, each told from the next by its length; stable over processes and
+    builds.
+    """
     hasher = blake2b(digest_size=16)
     for part in parts:
         data = str(part).encode()
@@ -49,8 +52,3 @@ def shard_of(execution_id: str) -> int:
 def time_of(execution_id: str) -> int:
     """When the execution of this id was asked for, epoch ms."""
     return int(execution_id[2:10], 32)
-
-
-def derive_task_run_id(execution_id: str, task_id: str, parent_id: str = "", iteration: int = 0) -> str:
-    """The id of a task's run in an execution; parent_id and iteration tell the runs of a loop apart."""
-    return _base32(digest(execution_id, task_id, parent_id, iteration, bits=110), 22)

@@ -1,4 +1,6 @@
-"""What ``language`` and ``machine`` need to know of task and trigger types; ``plugins`` fills it in."""
+"""What ``language`` and ``machine`` need to know of task and trigger types; ``plugins`` fills it
+in.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class TaskType:
-    """A task type. name: canonical. properties: the model of what it adds to the core properties."""
+    """A task type. name: canonical. properties: the model of what it adds to the core
+    properties.
+    """
 
     name: str
     kind: Kind

@@ -1,4 +1,6 @@
-"""Internal storage: files of executions, by ``kestra:///`` URI. Adapter: ``adapters.blobs.local``."""
+"""Internal storage: files of executions, by ``kestra:///`` URI. Adapter:
+``adapters.blobs.local``.
+"""
 
 from __future__ import annotations
 

@@ -2,15 +2,17 @@
 
 The contract, held by ``tests/contract/test_log.py`` over every adapter:
 
-* Records of a partition are totally ordered and keep their offsets; there is no order between partitions.
-* ``Record.timestamp`` is the append time by the broker's clock (LogAppendTime), in epoch ms.
-* Values and keys are bytes, in memory too, so that the codec is always exercised.
-* A key chooses its partition by Kafka's murmur2 (Java's default), so that keys agree between languages.
-* A send that was acknowledged is in the log once. One that failed with ``TIMED_OUT`` may be in the log.
-* Readers are read_committed: a record of a transaction is seen when the transaction was committed,
+* Records of a partition are totally ordered and keep their offsets; there is no order between
+partitions. * ``Record.timestamp`` is the append time by the broker's clock (LogAppendTime), in
+epoch ms. * Values and keys are bytes, in memory too, so that the codec is always exercised.
+* A key chooses its partition by Kafka's murmur2 (Java's default), so that keys agree between
+languages. * A send that was acknowledged is in the log once. One that failed with ``TIMED_OUT`` may
+be in the log. * Readers are read_committed: a record of a transaction is seen when the transaction
+was committed,
   a record after an open transaction waits for it, and aborted records are never seen.
 * ``Transactions.begin_epoch`` fences: whoever used the transactional id before can commit no more.
-* Nothing here is thread-safe but ``Producer.send`` and ``Transactions`` (used by one thread at a time).
+* Nothing here is thread-safe but ``Producer.send`` and ``Transactions`` (used by one thread at a
+time).
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class Partition(NamedTuple):
     """A partition of a topic."""
 
     topic: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index
 
 
 class Record(NamedTuple):
@@ -74,7 +76,9 @@ OnAck = Callable[[SendError | None], None]
 
 
 class Producer(Protocol):
-    """An idempotent producer (acks=all): acked messages of one partition stand in the order of sending."""
+    """An idempotent producer (acks=all): acked messages of one partition stand in the order of
+    sending.
+    """
 
     def send(self, message: Message, on_ack: OnAck | None = None) -> None:
         """Queue a message; it goes out at once. Never blocks for long: a full queue is polled."""
@@ -103,7 +107,9 @@ class Reader(Protocol):
         """
 
     def position(self, partition: Partition) -> int:
-        """The offset that ``poll`` gives next; beyond aborted and control records where they were passed."""
+        """The offset that ``poll`` gives next; beyond aborted and control records where they were
+        passed.
+        """
 
     def beginning_offset(self, partition: Partition, timeout: float) -> int: ...
 
@@ -117,7 +123,9 @@ class RebalanceListener(Protocol):
     """Called from within ``Member.poll`` and ``Member.close``."""
 
     def assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
-        """These came. -> where to start, for those that shall not start at the group's committed offset."""
+        """These came. -> where to start, for those that shall not start at the group's committed
+        offset.
+        """
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
         """These go, when this returns: finish what is in hand. Commits are still accepted."""
@@ -127,7 +135,8 @@ class RebalanceListener(Protocol):
 
 
 class Member(Protocol):
-    """A member of a consumer group (classic protocol, cooperative-sticky, static when it has an instance id).
+    """A member of a consumer group (classic protocol, cooperative-sticky, static when it has an
+    instance id).
 
     A group without a committed offset starts at the earliest record.
     """
@@ -136,12 +145,16 @@ class Member(Protocol):
         """Like ``Reader.poll``. Must be called every few seconds, when paused too."""
 
     def pause(self) -> None:
-        """Give no records of any partition until ``resume``; those assigned meanwhile are paused too."""
+        """Give no records of any partition until ``resume``; those assigned meanwhile are paused
+        too.
+        """
 
     def resume(self) -> None: ...
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Commit the offsets that shall be read next, without waiting. Not accepted ones are dropped."""
+        """Commit the offsets that shall be read next, without waiting. Not accepted ones are
+        dropped.
+        """
 
     def assignment(self) -> list[Partition]: ...
 
@@ -182,7 +195,9 @@ class TopicSpec:
 
 @dataclass(frozen=True)
 class TopicDescription:
-    """A topic as it is. configs: those settings that ``TopicSpec`` named may be compared with these."""
+    """A topic as it is. configs: those settings that ``TopicSpec`` named may be compared with
+    these.
+    """
 
     name: str
     partitions: int

@@ -1,4 +1,5 @@
-"""Child processes of tasks: started by the supervisor, which outlives the worker and keeps the deadline.
+"""Child processes of tasks: started by the supervisor, which outlives the worker and keeps the
+deadline.
 
 Adapter: ``adapters.process.launcher`` (client of ``kestrapy.supervisor``).
 """
@@ -17,7 +18,9 @@ class Process(Protocol):
     stderr: IO[bytes]
 
     def wait(self, timeout: float | None) -> int | None:
-        """Its exit code (negative: the signal that ended it); None when timeout seconds went by first."""
+        """Its exit code (negative: the signal that ended it); None when timeout seconds went by
+        first.
+        """
 
     def kill(self, grace: float) -> None:
         """End the whole group: SIGTERM, and SIGKILL after grace seconds. Returns at once."""
@@ -35,8 +38,10 @@ class Launcher(Protocol):
         """
 
     def renew(self, until: int) -> None:
-        """Worker and tasks may live until this boot time (ms); it can't be moved back, nor revived."""
+        """Worker and tasks may live until this boot time (ms); it can't be moved back, nor
+        revived.
+        """
 
 
-class LeaseOver(Exception):  # noqa: N818
+class LeaseOver(Exception):
     """The lease ended: nothing may be started any more."""

@@ -21,7 +21,7 @@ class TaskOutcome(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class TaskFailed(Exception):  # noqa: N818
+class TaskFailed(Exception):
     """The task failed for a reason that its author can read; outputs so far are kept."""
 
     def __init__(self, message: str, outputs: Mapping[str, Any] | None = None):
@@ -47,7 +47,9 @@ class TaskContext(Protocol):
         """An empty folder of this run's own, made when first asked for, removed afterwards."""
 
     def render(self, value: Any) -> Any:
-        """A value with its expressions rendered, maps (keys too) and lists included. Raises ExpressionError."""
+        """A value with its expressions rendered, maps (keys too) and lists included. Raises
+        ExpressionError.
+        """
 
     def render_with(self, value: Any, extra: Mapping[str, Any]) -> Any:
         """Like ``render``, with further variables such as workingDir."""

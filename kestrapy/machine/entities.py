@@ -1,0 +1,180 @@
+"""What the executor's fold keeps between commands: small frozen entities, each under a key of its
+own.
+
+A partition's state is a flat map from key to entity. A step reads it and names the entities that it
+changes; so a step, and a checkpoint, cost what was changed and never what there is. A task run is
+an entity of its own, and so is each answer to "which run of this task was the last".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from kestrapy.machine.commands import ExecutionRequested, JobRequested, TriggerFired
+from kestrapy.model.state import State, StateHistory
+
+
+class Entity(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Kept in checkpoints as a MessagePack array: fields are only ever added at the end, with a
+    default.
+    """
+
+
+class Scope(msgspec.Struct, frozen=True, array_like=True):
+    """How far a list of tasks has come: an execution's own, or a flowable task run's.
+
+    block: tasks, then errors if one failed, then finally. cursor: the next task of the block to
+    start. open: task runs that were started and have not ended. block_failed: one of this block has
+    failed; failed, warned, killed: one of any block.
+    """
+
+    block: str = "tasks"
+    cursor: int = 0
+    open: int = 0
+    failed: bool = False
+    warned: bool = False
+    killed: bool = False
+    block_failed: bool = False
+
+
+class Execution(Entity):
+    """A live execution. count: task runs so far; the next one's ordinal.
+
+    awaits: "flow" while a FlowResolved is wanted. killing: a kill was asked for. chain: see
+    ``outputs``.
+    """
+
+    id: str
+    namespace: str
+    flow_id: str
+    revision: int
+    history: StateHistory
+    scope: Scope = Scope()
+    count: int = 0
+    awaits: str = ""
+    killing: bool = False
+    error: str = ""
+    chain: str = ""
+    traceparent: str = ""
+
+
+class Content(Entity):
+    """What an execution was made of; it never changes after the start. inputs: JSON, typed once
+    started.
+
+    request is set only until the execution has started: it is the dead letter, should it be
+    refused.
+    """
+
+    inputs: str
+    labels: dict[str, str]
+    trigger: TriggerFired | None = None
+    inline: str = ""
+    requested: ExecutionRequested | None = None
+    job_requested: JobRequested | None = None
+    redrives: int = 0
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One try of a task run: an epoch that a worker owned."""
+
+    epoch: int
+    worker_id: str
+    history: StateHistory
+
+
+class TaskRun(Entity):
+    """A run of a task. epoch: grows each time it is handed out anew; 0 of flowable tasks.
+
+    parent: ordinal of the flowable task run that it is a child of, -1 at the top. due: epoch ms of
+    the ``TimerDue`` that is wanted, 0 for none. failures: epochs that ended FAILED. outputs: JSON
+    object.
+    """
+
+    execution_id: str
+    ordinal: int
+    task_id: str
+    parent: int
+    history: StateHistory
+    group: str = ""
+    epoch: int = 0
+    worker_id: str = ""
+    due: int = 0
+    failures: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    outputs: str = "{}"
+    error: str = ""
+    scope: Scope | None = None
+
+    @property
+    def id(self) -> str:
+        return f"{self.execution_id}-{self.ordinal}"
+
+    @property
+    def state(self) -> State:
+        return self.history.current
+
+
+class LastRun(Entity):
+    """The ordinal of a task's last run in an execution."""
+
+    ordinal: int
+
+
+class Holder(Entity):
+    """A worker that was granted something here. held: ids of the task runs that it owns. dead: for
+    good.
+    """
+
+    held: tuple[str, ...] = ()
+    dead: bool = False
+
+
+class Ended(Entity):
+    """What stays of an ended execution until ``until`` (log time, epoch ms): late commands are
+    known by it.
+    """
+
+    state: State
+    until: int
+
+
+class KillNote(Entity):
+    """A kill that came before its execution; kept until ``until`` (log time, epoch ms)."""
+
+    until: int
+
+
+EntityMap = Mapping[str, Entity]
+ENTITIES = (Execution, Content, TaskRun, LastRun, Holder, Ended, KillNote)
+
+
+def execution_key(execution_id: str) -> str:
+    return "e:" + execution_id
+
+
+def content_key(execution_id: str) -> str:
+    return "c:" + execution_id
+
+
+def run_key(task_run_id: str) -> str:
+    return "t:" + task_run_id
+
+
+def last_run_key(execution_id: str, task_id: str) -> str:
+    return f"l:{execution_id}:{task_id}"
+
+
+def holder_key(worker_id: str) -> str:
+    return "w:" + worker_id
+
+
+def kill_note_key(execution_id: str) -> str:
+    return "k:" + execution_id
+
+
+def execution_of(task_run_id: str) -> str:
+    """The execution that a task run's id names."""
+    return task_run_id.rpartition("-")[0]

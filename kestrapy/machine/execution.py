@@ -1,0 +1,381 @@
+"""The fold of ``executions``: ``step(state, command, at) -> changes and outputs``.
+
+A pure function of what the partition's log says: no clock, no randomness, no I/O. Whoever folds the
+same log gets the same states and puts out the same; that is what kestrapy's correctness rests on.
+
+A command either fits the state that it meets and moves it, or has no effect: late and repeated
+commands are normal. A claim is always answered. There is no third kind; an exception here is a bug
+(``quarantine``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
+from kestrapy.language.expression import render_value
+from kestrapy.language.inputs import resolve_inputs
+from kestrapy.machine import blocks, task_runs, transitions
+from kestrapy.machine.commands import (
+    Claimed,
+    Command,
+    ExecutionCreated,
+    ExecutionEnded,
+    FlowResolved,
+    KillRequested,
+    Result,
+    Returned,
+    TimerDue,
+    Undeliverable,
+    WorkerLost,
+)
+from kestrapy.machine.entities import (
+    Content,
+    Ended,
+    Entity,
+    EntityMap,
+    Execution,
+    Holder,
+    KillNote,
+    TaskRun,
+    content_key,
+    execution_key,
+    execution_of,
+    holder_key,
+    kill_note_key,
+    last_run_key,
+    run_key,
+)
+from kestrapy.machine.outputs import Kill, Output, Refusal
+from kestrapy.machine.turn import Rules, Turn
+from kestrapy.machine.variables import variables_of
+from kestrapy.model.flow import Flow
+from kestrapy.model.state import State, begin
+
+ENDED_KEPT = 10 * 60 * 1000
+"""ms for which an ended execution is known: its late claims are refused all the same afterwards."""
+KILL_NOTE_KEPT = 24 * 3600 * 1000
+"""ms for which a kill waits for its execution."""
+
+replace = msgspec.structs.replace
+
+
+class Step(NamedTuple):
+    """changes: entities by key, None for those that are gone. outputs: in the order in which they
+    go out.
+
+    traceparent: of what made the execution that the command is about.
+    """
+
+    changes: Mapping[str, Entity | None]
+    outputs: list[Output]
+    traceparent: str = ""
+
+
+def step(state: EntityMap, command: Command, at: int, offset: int, rules: Rules) -> Step:
+    """Fold one command. at: epoch ms, never less than before. offset: of the command in its
+    partition.
+    """
+    turn = Turn(state, at, offset, rules)
+    handler = _HANDLERS.get(type(command))
+    if handler is not None:
+        handler(turn, command)
+    return Step(turn.changes, turn.outputs, _trace(state, command))
+
+
+def _trace(state: EntityMap, command: Command) -> str:
+    if isinstance(command, ExecutionCreated):
+        return command.traceparent
+    execution = state.get(execution_key(execution_named_by(command)))
+    return execution.traceparent if isinstance(execution, Execution) else ""
+
+
+# Beginning
+
+
+def _created(turn: Turn, command: ExecutionCreated) -> None:
+    key = execution_key(command.execution_id)
+    if turn.get(key, Entity) is not None:
+        return
+    turn.put(
+        content_key(command.execution_id),
+        Content(
+            inputs=command.inputs,
+            labels=command.labels,
+            trigger=command.trigger,
+            inline=command.inline,
+            requested=command.requested,
+            job_requested=command.job_requested,
+            redrives=command.redrives,
+        ),
+    )
+    execution = turn.put_execution(
+        Execution(
+            id=command.execution_id,
+            namespace=command.namespace,
+            flow_id=command.flow_id,
+            revision=command.revision,
+            history=begin(State.CREATED, turn.at),
+            awaits="" if command.revision else "flow",
+            traceparent=command.traceparent,
+        )
+    )
+    if turn.get(kill_note_key(execution.id), KillNote) is not None:
+        turn.drop(kill_note_key(execution.id))
+        _end(turn, execution.id, State.KILLED)
+    elif execution.awaits:
+        turn.close(execution.id)
+    else:
+        _start(turn, execution.id)
+
+
+def _resolved(turn: Turn, command: FlowResolved) -> None:
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if not isinstance(execution, Execution) or execution.awaits != "flow":
+        return
+    turn.put_execution(replace(execution, awaits="", revision=command.revision))
+    if command.reason:
+        _refuse(turn, execution.id, command.reason)
+    else:
+        _start(turn, execution.id)
+
+
+def _start(turn: Turn, execution_id: str) -> None:
+    """Type the inputs and begin with the first tasks; or refuse, visibly."""
+    execution, content = turn.execution(execution_id), turn.content(execution_id)
+    try:
+        flow = turn.plan(execution).flow
+        if flow.disabled:
+            return _refuse(turn, execution_id, f"flow {flow.namespace}.{flow.id} is disabled")
+        inputs = _typed_inputs(turn, execution, content, flow)
+    except (FlowRefused, InputRefused, ExpressionError, msgspec.DecodeError) as error:
+        return _refuse(turn, execution_id, str(error))
+    labels = {**flow.labels, **content.labels}
+    turn.put(
+        content_key(execution_id),
+        replace(content, inputs=inputs, labels=labels, requested=None, job_requested=None),
+    )
+    history = transitions.enter(transitions.EXECUTION, execution.history, State.RUNNING, turn.at)
+    turn.put_execution(replace(execution, history=history))
+    _advance(turn, execution_id, blocks.ROOT)
+
+
+def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow) -> str:
+    given = msgspec.json.decode(content.inputs)
+    if not isinstance(given, dict):
+        raise msgspec.DecodeError(f"inputs must be a JSON object, not {content.inputs[:100]}")
+    if content.inline:
+        return content.inputs
+    names = (("flow",), ("execution",), ("labels",), ("vars",), ("trigger",))
+    variables = variables_of(turn, execution, turn.plan(execution), names, None)
+    return msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
+
+
+def _refuse(turn: Turn, execution_id: str, reason: str) -> None:
+    """A request that can't be run: a visible FAILED execution, and the request in the dead
+    letter.
+    """
+    execution, content = turn.execution(execution_id), turn.content(execution_id)
+    turn.put_execution(replace(execution, error=reason))
+    record = content.requested or content.job_requested
+    if record is not None:
+        turn.emit(Refusal(record, reason, content.redrives))
+    _end(turn, execution_id, State.FAILED)
+
+
+# Task runs
+
+
+def _find(turn: Turn, task_run_id: str) -> TaskRun | None:
+    """The task run of a live execution."""
+    return turn.get(run_key(task_run_id), TaskRun)
+
+
+def _claimed(turn: Turn, command: Claimed) -> None:
+    run = _find(turn, command.task_run_id)
+    if task_runs.claim(turn, run, command) and run is not None:
+        turn.close(run.execution_id)
+
+
+def _result(turn: Turn, command: Result) -> None:
+    run = _find(turn, command.task_run_id)
+    if run is None or not task_runs.is_owned_by(run, command.epoch, command.worker_id):
+        return
+    _go_on(turn, run, task_runs.accept(turn, run, command))
+
+
+def _returned(turn: Turn, command: Returned) -> None:
+    run = _find(turn, command.task_run_id)
+    if run is None or not task_runs.is_owned_by(run, command.epoch, command.worker_id):
+        return
+    _go_on(turn, run, task_runs.hand_out_again(turn, run))
+
+
+def _undeliverable(turn: Turn, command: Undeliverable) -> None:
+    run = _find(turn, command.task_run_id)
+    if run is None or run.epoch != command.epoch or run.state is not State.SUBMITTED:
+        return
+    turn.put_run(replace(run, error=command.reason))
+    _go_on(turn, run, State.FAILED)
+
+
+def _timer_due(turn: Turn, command: TimerDue) -> None:
+    run = _find(turn, command.task_run_id)
+    if run is None or run.due != command.due:
+        return
+    turn.at = max(turn.at, command.due)
+    task_runs.ON_TIMER[run.state](turn, run)
+    turn.close(run.execution_id)
+
+
+def _worker_lost(turn: Turn, command: WorkerLost) -> None:
+    """From here on the worker is dead: what it held is handed out anew, what it claims is
+    refused.
+    """
+    key = holder_key(command.worker_id)
+    holder = turn.get(key, Holder) or Holder()
+    if holder.dead:
+        return
+    turn.put(key, Holder(held=holder.held, dead=True))
+    for task_run_id in holder.held:
+        run = turn.need(run_key(task_run_id), TaskRun)
+        _go_on(turn, run, task_runs.hand_out_again(turn, run))
+
+
+def _go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:
+    """After a task run's epoch: the lists that wait for it move on."""
+    if ended is None:
+        turn.close(run.execution_id)
+    else:
+        parent = blocks.end(turn, turn.run(run.execution_id, run.ordinal), ended)
+        _advance(turn, run.execution_id, parent)
+
+
+# Ending
+
+
+def _kill(turn: Turn, command: KillRequested) -> None:
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if execution is None:
+        until = turn.at + KILL_NOTE_KEPT
+        turn.put(kill_note_key(command.execution_id), KillNote(until))
+    elif isinstance(execution, Execution) and not execution.killing:
+        if execution.history.current is State.CREATED:
+            return _end(turn, execution.id, State.KILLED)
+        history = transitions.enter(
+            transitions.EXECUTION, execution.history, State.KILLING, turn.at
+        )
+        turn.put_execution(replace(execution, history=history, killing=True, awaits=""))
+        _kill_runs(turn, execution.id, execution.count)
+
+
+def _kill_runs(turn: Turn, execution_id: str, count: int) -> None:
+    """Children come after their parents: from the last run on, each list is empty when its owner is
+    met.
+    """
+    for ordinal in reversed(range(count)):
+        run = turn.run(execution_id, ordinal)
+        if run.state.is_terminal:
+            continue
+        if run.scope is not None:
+            history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
+            run = turn.put_run(replace(run, history=history))
+            ended = State.KILLED if run.scope is not None and run.scope.open == 0 else None
+        else:
+            ended = task_runs.kill(turn, run)
+        if ended is not None:
+            blocks.end(turn, run, ended)
+    _advance(turn, execution_id, blocks.ROOT)
+
+
+def _advance(turn: Turn, execution_id: str, owner: int) -> None:
+    ended = blocks.advance(turn, execution_id, owner)
+    if ended is None:
+        turn.close(execution_id)
+    else:
+        _end(turn, execution_id, ended)
+
+
+def _end(turn: Turn, execution_id: str, state: State) -> None:
+    """The terminal state, with the flow's outputs; nothing stays but a marker."""
+    execution = turn.execution(execution_id)
+    outputs = "{}"
+    if state in (State.SUCCESS, State.WARNING):
+        try:
+            outputs = msgspec.json.encode(_outputs(turn, execution)).decode()
+        except ExpressionError as error:
+            state = State.FAILED
+            execution = replace(execution, error=f"the flow's outputs: {error}")
+    history = transitions.enter(transitions.EXECUTION, execution.history, state, turn.at)
+    turn.put_execution(replace(execution, history=history, awaits=""))
+    trigger = turn.content(execution_id).trigger
+    if trigger is not None and trigger.uid:
+        turn.emit(ExecutionEnded(trigger.uid, execution_id, state))
+    turn.close(execution_id, outputs)
+    _forget(turn, execution_id, state)
+
+
+def _outputs(turn: Turn, execution: Execution) -> dict[str, Any]:
+    plan = turn.plan(execution)
+    if not plan.flow.outputs:
+        return {}
+    values = {output.id: output.value for output in plan.flow.outputs}
+    variables = variables_of(turn, execution, plan, plan.output_names, None)
+    return {name: render_value(value, variables) for name, value in values.items()}
+
+
+def _forget(turn: Turn, execution_id: str, state: State) -> None:
+    execution = turn.execution(execution_id)
+    for ordinal in range(execution.count):
+        run = turn.run(execution_id, ordinal)
+        turn.drop(run_key(run.id))
+        turn.drop(last_run_key(execution_id, run.task_id))
+    turn.drop(content_key(execution_id))
+    turn.put(execution_key(execution_id), Ended(state, turn.at + ENDED_KEPT))
+
+
+def quarantine(
+    state: EntityMap, command: Command, reason: str, at: int, offset: int, rules: Rules
+) -> Step:
+    """What follows a step that raised: its execution ends FAILED with the reason; its tasks are
+    killed.
+    """
+    turn = Turn(state, at, offset, rules)
+    execution_id = execution_named_by(command)
+    execution = turn.get(execution_key(execution_id), Entity) if execution_id else None
+    if isinstance(execution, Execution):
+        for ordinal in range(execution.count):
+            run = turn.run(execution.id, ordinal)
+            if run.state in task_runs.HELD_STATES and run.worker_id:
+                task_runs.release(turn, run)
+                turn.emit(Kill(run.worker_id, run.id, run.epoch))
+            if not run.state.is_terminal:
+                turn.put_run(replace(run, history=run.history.enter(State.FAILED, at), due=0))
+        turn.put_execution(replace(execution, error=f"quarantined: {reason}", awaits=""))
+        _end(turn, execution.id, State.FAILED)
+    return Step(turn.changes, turn.outputs)
+
+
+def execution_named_by(command: Command) -> str:
+    """The execution that a command is about; empty where it is about several or none."""
+    if isinstance(command, Claimed | Result | Returned | TimerDue | Undeliverable):
+        return execution_of(command.task_run_id)
+    if isinstance(command, ExecutionCreated | FlowResolved | KillRequested):
+        return command.execution_id
+    return ""
+
+
+_HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
+    ExecutionCreated: _created,
+    FlowResolved: _resolved,
+    Claimed: _claimed,
+    Result: _result,
+    Returned: _returned,
+    Undeliverable: _undeliverable,
+    TimerDue: _timer_due,
+    WorkerLost: _worker_lost,
+    KillRequested: _kill,
+}

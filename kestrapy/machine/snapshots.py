@@ -1,0 +1,68 @@
+"""Entities as readers of ``execution-events`` see them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from kestrapy.machine.entities import Attempt, Content, Execution, TaskRun
+from kestrapy.machine.outputs import (
+    AttemptSnapshot,
+    ExecutionSnapshot,
+    StateChange,
+    TaskRunSnapshot,
+)
+from kestrapy.model.state import StateHistory
+
+
+def _changes(history: StateHistory) -> list[StateChange]:
+    return [StateChange(change.state, change.at) for change in history.histories]
+
+
+def execution_snapshot(
+    execution: Execution, content: Content, variables: str, outputs: str
+) -> ExecutionSnapshot:
+    """variables, outputs: JSON objects."""
+    trigger = content.trigger
+    return ExecutionSnapshot(
+        state=execution.history.current,
+        histories=_changes(execution.history),
+        inputs=content.inputs,
+        outputs=outputs,
+        labels=content.labels,
+        variables=variables,
+        trigger=None
+        if trigger is None
+        else _trigger_text(trigger.id, trigger.type, trigger.variables),
+        error=execution.error,
+    )
+
+
+def _trigger_text(trigger_id: str, trigger_type: str, variables: str) -> str:
+    return msgspec.json.encode(
+        {"id": trigger_id, "type": trigger_type, "variables": msgspec.Raw(variables.encode())}
+    ).decode()
+
+
+def _attempt(attempt: Attempt) -> AttemptSnapshot:
+    return AttemptSnapshot(
+        epoch=attempt.epoch, worker_id=attempt.worker_id, histories=_changes(attempt.history)
+    )
+
+
+def task_run_snapshot(run: TaskRun) -> TaskRunSnapshot:
+    return TaskRunSnapshot(
+        id=run.id,
+        task_id=run.task_id,
+        parent_id="" if run.parent < 0 else f"{run.execution_id}-{run.parent}",
+        value=None,
+        iteration=-1,
+        ordinal=run.ordinal,
+        state=run.state,
+        histories=_changes(run.history),
+        attempts=[_attempt(attempt) for attempt in run.attempts],
+        outputs=run.outputs,
+        error=run.error,
+        worker_group=run.group,
+        worker_id=run.worker_id,
+        epoch=run.epoch,
+    )

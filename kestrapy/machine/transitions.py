@@ -1,0 +1,53 @@
+"""Which state may follow which. Whatever is not in a table is a bug of the machine, and is never
+written.
+
+::
+
+    execution   CREATED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED
+                   │            └─────▶ KILLING ──▶ KILLED
+                   └──▶ FAILED (refused) | KILLED
+
+    task run    CREATED ──▶ SUBMITTED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED
+                   │          ▲   ▲ │        │ │ └──▶ KILLING ──▶ KILLED
+                   │          │   │ └────────┼─┼────▶ KILLED | FAILED (undeliverable)
+                   │          │   └──────────┘ └────▶ RETRYING ─▶ SUBMITTED | KILLED
+                   └──▶ RUNNING (flowable) …   (a lost or returned epoch is submitted anew)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from kestrapy.errors import InvariantViolated
+from kestrapy.model.state import State, StateHistory
+
+S = State
+Table = Mapping[State, frozenset[State]]
+
+_ENDS = frozenset({S.SUCCESS, S.WARNING, S.FAILED, S.KILLED})
+
+EXECUTION: Table = {
+    S.CREATED: frozenset({S.RUNNING, S.FAILED, S.KILLED}),
+    S.RUNNING: frozenset({S.SUCCESS, S.WARNING, S.FAILED, S.KILLING}),
+    S.KILLING: frozenset({S.KILLED, S.FAILED}),
+}
+TASK_RUN: Table = {
+    S.CREATED: frozenset({S.SUBMITTED, S.RUNNING, S.KILLED, S.FAILED}),
+    S.SUBMITTED: frozenset({S.RUNNING, S.SUBMITTED, S.KILLED, S.FAILED}),
+    S.RUNNING: _ENDS | {S.SUBMITTED, S.RETRYING, S.KILLING},
+    S.KILLING: frozenset({S.KILLED, S.FAILED}),
+    S.RETRYING: frozenset({S.SUBMITTED, S.KILLED, S.FAILED}),
+}
+ATTEMPT: Table = {
+    S.RUNNING: _ENDS | {S.KILLING, S.RESUBMITTED},
+    S.KILLING: frozenset({S.KILLED, S.FAILED}),
+}
+
+
+def enter(table: Table, history: StateHistory, state: State, at: int) -> StateHistory:
+    """history with state entered at ``at`` (epoch ms). Raises InvariantViolated where the table
+    forbids it.
+    """
+    if state not in table.get(history.current, frozenset()):
+        raise InvariantViolated(f"{history.current} may not become {state}")
+    return history.enter(state, at)

@@ -1,0 +1,177 @@
+"""One command's work on a partition's state: it reads the state and collects what changes and what
+goes out.
+
+The state itself is never touched. Whoever called applies the changes, or drops them when the step
+raised: so a poison command leaves everything as it was, and costs nothing that grows with the
+state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TypeVar
+
+import msgspec
+
+from kestrapy.errors import InvariantViolated
+from kestrapy.language.plan import Plan
+from kestrapy.machine.entities import (
+    Content,
+    Entity,
+    EntityMap,
+    Execution,
+    TaskRun,
+    content_key,
+    execution_key,
+    run_key,
+)
+from kestrapy.machine.outputs import ExecutionEvent, Job, Output
+from kestrapy.machine.snapshots import execution_snapshot, task_run_snapshot
+from kestrapy.model.state import State
+
+E = TypeVar("E", bound=Entity)
+NUMBERS_PER_COMMAND = 1 << 20
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a step may look up: content that never changes. Both raise ``ContentMissing`` or
+    UserErrors.
+
+    flow: namespace, flow id, revision -> its plan. inline: the text of a one-task flow -> its plan.
+    """
+
+    flow: Callable[[str, str, int], Plan]
+    inline: Callable[[str, str, str], Plan]
+
+
+class ContentMissing(Exception):
+    """A revision has not been read yet: the fold waits for its reader, it never skips."""
+
+
+@dataclass
+class Turn:
+    """at: epoch ms, never earlier than the partition's last command. offset: of the command;
+    numbers events.
+    """
+
+    state: EntityMap
+    at: int
+    offset: int
+    rules: Rules
+    changes: dict[str, Entity | None] = field(default_factory=dict)
+    outputs: list[Output] = field(default_factory=list)
+    _stamped: int = 0
+    _numbers: int = 0
+    _told: dict[str, TaskRun] = field(default_factory=dict)
+
+    def get(self, key: str, kind: type[E]) -> E | None:
+        """The entity as this turn sees it. Raises InvariantViolated where it is of another kind."""
+        found = self.changes[key] if key in self.changes else self.state.get(key)
+        if found is not None and not isinstance(found, kind):
+            raise InvariantViolated(f"{key} is a {type(found).__name__}, not a {kind.__name__}")
+        return found
+
+    def need(self, key: str, kind: type[E]) -> E:
+        found = self.get(key, kind)
+        if found is None:
+            raise InvariantViolated(f"{key} is missing")
+        return found
+
+    def put(self, key: str, entity: Entity) -> None:
+        self.changes[key] = entity
+
+    def drop(self, key: str) -> None:
+        self.changes[key] = None
+
+    def execution(self, execution_id: str) -> Execution:
+        return self.need(execution_key(execution_id), Execution)
+
+    def put_execution(self, execution: Execution) -> Execution:
+        self.changes[execution_key(execution.id)] = execution
+        return execution
+
+    def content(self, execution_id: str) -> Content:
+        return self.need(content_key(execution_id), Content)
+
+    def run(self, execution_id: str, ordinal: int) -> TaskRun:
+        return self.need(run_key(f"{execution_id}-{ordinal}"), TaskRun)
+
+    def put_run(self, run: TaskRun) -> TaskRun:
+        self.changes[run_key(run.id)] = run
+        return run
+
+    def emit(self, output: Output) -> None:
+        self.outputs.append(output)
+
+    def plan(self, execution: Execution) -> Plan:
+        inline = self.content(execution.id).inline
+        if inline:
+            return self.rules.inline(execution.namespace, execution.flow_id, inline)
+        return self.rules.flow(execution.namespace, execution.flow_id, execution.revision)
+
+    def close(self, execution_id: str, outputs: str = "{}") -> None:
+        """Tell what changed of this execution since the last ``close``, and chain all that it put
+        out.
+
+        outputs: the execution's own, JSON object. Called once per execution and turn, before it is
+        dropped.
+        """
+        before = self.state.get(execution_key(execution_id))
+        execution = self.execution(execution_id)
+        self._tell_runs(execution)
+        if not isinstance(before, Execution) or before.history is not execution.history:
+            content = self.content(execution_id)
+            variables = self._variables(execution)
+            self._tell(execution, execution_snapshot(execution, content, variables, outputs), None)
+        self._chain(execution)
+
+    def _variables(self, execution: Execution) -> str:
+        """Of the flow, once the execution has started: before, there may be no flow."""
+        started = any(change.state is State.RUNNING for change in execution.history.histories)
+        return self.plan(execution).variables_text if started else "{}"
+
+    def _tell_runs(self, execution: Execution) -> None:
+        prefix = run_key(execution.id) + "-"
+        for key, entity in self.changes.items():
+            if (
+                isinstance(entity, TaskRun)
+                and key.startswith(prefix)
+                and self._told.get(key) is not entity
+            ):
+                self._told[key] = entity
+                self._tell(execution, None, entity)
+
+    def _tell(self, execution: Execution, snapshot: object, run: TaskRun | None) -> None:
+        self._numbers += 1
+        self.outputs.append(
+            ExecutionEvent(
+                execution_id=execution.id,
+                number=self.offset * NUMBERS_PER_COMMAND + self._numbers,
+                at=self.at,
+                namespace=execution.namespace,
+                flow_id=execution.flow_id,
+                flow_revision=execution.revision,
+                execution=snapshot,  # type: ignore[arg-type]
+                task_run=None if run is None else task_run_snapshot(run),
+            )
+        )
+
+    def _chain(self, execution: Execution) -> None:
+        """One hash over what this turn put out for the execution, carried by its jobs and
+        events.
+        """
+        fresh = self.outputs[self._stamped :]
+        if fresh:
+            chain = blake2b(execution.chain.encode() + _encode(fresh), digest_size=8).hexdigest()
+            self.outputs[self._stamped :] = [
+                msgspec.structs.replace(output, chain=chain)
+                if isinstance(output, Job | ExecutionEvent)
+                else output
+                for output in fresh
+            ]
+            self.put_execution(msgspec.structs.replace(execution, chain=chain))
+        self._stamped = len(self.outputs)
