@@ -1,0 +1,290 @@
+"""Executions, flows, logs and triggers as Kestra's API writes them in JSON.
+
+The webserver answers with these, and ``kestrapy run --output json`` prints them. Dates are ISO 8601
+in UTC with milliseconds, durations ISO 8601; what is not there is left out, as Kestra leaves it out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from kestrapy.machine.outputs import (
+    AttemptSnapshot,
+    ExecutionEvent,
+    ExecutionSnapshot,
+    FlowRevision,
+    LogEntry,
+    MetricEntry,
+    StateChange,
+    TaskRunSnapshot,
+    TriggerEvent,
+)
+from kestrapy.model.flow import Flow, Input, Retry, Task, Trigger
+
+TENANT = "main"
+
+Json = dict[str, Any]
+
+
+def iso_date(at: int) -> str:
+    """Epoch ms, such as 1767225600000 → 2026-01-01T00:00:00.000Z."""
+    seconds, milliseconds = divmod(at, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+def iso_duration(duration: int) -> str:
+    """Milliseconds, as Java writes a duration: PT1H2M3.5S, PT0S."""
+    seconds, milliseconds = divmod(duration, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}H" if hours else ""
+    text += f"{minutes}M" if minutes else ""
+    if seconds or milliseconds or not text:
+        fraction = f".{milliseconds:03d}".rstrip("0").rstrip(".")
+        text += f"{seconds}{fraction}S"
+    return "PT" + text
+
+
+def execution_json(
+    execution_id: str,
+    namespace: str,
+    flow_id: str,
+    flow_revision: int,
+    snapshot: ExecutionSnapshot,
+    task_runs: Sequence[TaskRunSnapshot],
+) -> Json:
+    """An execution with its task runs, in the order of their ordinals."""
+    place = {"executionId": execution_id, "namespace": namespace, "flowId": flow_id}
+    runs = sorted(task_runs, key=lambda run: run.ordinal)
+    found: Json = {
+        "id": execution_id,
+        "tenantId": TENANT,
+        "namespace": namespace,
+        "flowId": flow_id,
+        "flowRevision": flow_revision,
+        "inputs": msgspec.json.decode(snapshot.inputs),
+        "outputs": msgspec.json.decode(snapshot.outputs),
+        "variables": msgspec.json.decode(snapshot.variables),
+        "labels": labels_json(snapshot.labels),
+        "state": state_json(snapshot.histories),
+        "originalId": execution_id,
+        "deleted": False,
+        "taskRunList": [{**place, **_task_run_json(run)} for run in runs],
+    }
+    if snapshot.trigger is not None:
+        found["trigger"] = msgspec.json.decode(snapshot.trigger)
+    if snapshot.error:
+        found["error"] = {"message": snapshot.error}
+    return found
+
+
+def labels_json(labels: Mapping[str, str]) -> list[Json]:
+    return [{"key": key, "value": value} for key, value in labels.items()]
+
+
+def state_json(histories: Sequence[StateChange]) -> Json:
+    """Where it stands and stood. endDate and duration come with a terminal state."""
+    first, last = histories[0], histories[-1]
+    found: Json = {
+        "current": last.state.value,
+        "histories": [
+            {"state": change.state.value, "date": iso_date(change.at)} for change in histories
+        ],
+        "startDate": iso_date(first.at),
+    }
+    if last.state.is_terminal:
+        found["endDate"] = iso_date(last.at)
+        found["duration"] = iso_duration(max(0, last.at - first.at))
+    return found
+
+
+def _task_run_json(run: TaskRunSnapshot) -> Json:
+    found: Json = {
+        "id": run.id,
+        "tenantId": TENANT,
+        "taskId": run.task_id,
+        "outputs": msgspec.json.decode(run.outputs),
+        "attempts": [_attempt_json(attempt) for attempt in run.attempts],
+        "state": state_json(run.histories),
+    }
+    if run.parent_id:
+        found["parentTaskRunId"] = run.parent_id
+    if run.value is not None:
+        found["value"] = run.value
+    if run.iteration >= 0:
+        found["iteration"] = run.iteration
+    if run.error:
+        found["error"] = {"message": run.error}
+    return found
+
+
+def _attempt_json(attempt: AttemptSnapshot) -> Json:
+    return {"state": state_json(attempt.histories), "workerId": attempt.worker_id}
+
+
+def event_json(event: ExecutionEvent) -> Json:
+    """An event: which, when, of what, and the state that was entered."""
+    found: Json = {
+        "number": event.number,
+        "date": iso_date(event.at),
+        "executionId": event.execution_id,
+    }
+    if event.task_run is not None:
+        run = event.task_run
+        found |= {"taskRunId": run.id, "taskId": run.task_id, "state": run.state.value}
+    elif event.execution is not None:
+        found["state"] = event.execution.state.value
+    return found
+
+
+def log_json(entry: LogEntry) -> Json:
+    return {
+        "tenantId": TENANT,
+        "namespace": entry.namespace,
+        "flowId": entry.flow_id,
+        "taskId": entry.task_id,
+        "executionId": entry.execution_id,
+        "taskRunId": entry.task_run_id,
+        # Kestra counts attempts from 0 here.
+        "attemptNumber": max(0, entry.attempt - 1),
+        "timestamp": iso_date(entry.at),
+        "level": entry.level,
+        "message": entry.message,
+    }
+
+
+def metric_json(entry: MetricEntry) -> Json:
+    """A timer's value is in milliseconds here, as Kestra has it."""
+    timed = entry.kind == "timer"
+    return {
+        "tenantId": TENANT,
+        "namespace": entry.namespace,
+        "flowId": entry.flow_id,
+        "taskId": entry.task_id,
+        "executionId": entry.execution_id,
+        "taskRunId": entry.task_run_id,
+        "type": entry.kind,
+        "name": entry.name,
+        "value": entry.value * 1000 if timed else entry.value,
+        "timestamp": iso_date(entry.at),
+        "tags": entry.tags,
+    }
+
+
+def trigger_json(event: TriggerEvent) -> Json:
+    found: Json = {
+        "tenantId": TENANT,
+        "namespace": event.namespace,
+        "flowId": event.flow_id,
+        "triggerId": event.trigger_id,
+        "date": iso_date(event.at),
+        "disabled": event.disabled,
+    }
+    if event.next_date is not None:
+        found["nextExecutionDate"] = iso_date(event.next_date)
+    if event.last_date is not None:
+        found["date"] = iso_date(event.last_date)
+    if event.execution_id:
+        found["executionId"] = event.execution_id
+    return found
+
+
+def flow_json(flow: Flow, revision: FlowRevision, *, with_source: bool = True) -> Json:
+    """A saved revision. flow: what its source says."""
+    found: Json = {
+        "id": flow.id,
+        "tenantId": TENANT,
+        "namespace": flow.namespace,
+        "revision": revision.revision,
+        "disabled": flow.disabled,
+        "deleted": False,
+        "updated": iso_date(revision.at),
+        "tasks": _tasks_json(flow.tasks),
+    }
+    found |= _filled(
+        description=flow.description,
+        labels=labels_json(flow.labels),
+        variables=flow.variables,
+        inputs=[_input_json(it) for it in flow.inputs],
+        outputs=[msgspec.to_builtins(it) for it in flow.outputs],
+        errors=_tasks_json(flow.errors),
+        triggers=[_trigger_json(it) for it in flow.triggers],
+        workerGroup=msgspec.to_builtins(flow.worker_group),
+    )
+    found |= _filled(**{"finally": _tasks_json(flow.finally_)})
+    if with_source:
+        found["source"] = revision.source
+    return found
+
+
+def _filled(**fields: Any) -> Json:
+    """Those that say something."""
+    empty: tuple[Any, ...] = (None, "", False, {}, [])
+    return {name: value for name, value in fields.items() if value not in empty}
+
+
+def _tasks_json(tasks: Iterable[Task]) -> list[Json]:
+    return [_task_json(task) for task in tasks]
+
+
+def _task_json(task: Task) -> Json:
+    found = {"id": task.id, "type": task.type, **task.properties}
+    found |= _filled(
+        description=task.description,
+        disabled=task.disabled,
+        timeout=None if task.timeout is None else iso_duration(task.timeout),
+        retry=None if task.retry is None else _retry_json(task.retry),
+        allowFailure=task.allow_failure,
+        allowWarning=task.allow_warning,
+        logLevel=task.log_level,
+        workerGroup=msgspec.to_builtins(task.worker_group),
+        tasks=_tasks_json(task.tasks),
+        errors=_tasks_json(task.errors),
+    )
+    if task.concurrent:
+        found["concurrent"] = task.concurrent
+    return found | _filled(**{"finally": _tasks_json(task.finally_)})
+
+
+def _retry_json(retry: Retry) -> Json:
+    def time(duration: int) -> str | None:
+        return iso_duration(duration) if duration else None
+
+    found: Json = {"type": retry.type}
+    found |= _filled(
+        interval=time(retry.interval),
+        maxInterval=time(retry.max_interval),
+        minInterval=time(retry.min_interval),
+        maxDuration=time(retry.max_duration),
+        warningOnRetry=retry.warning_on_retry,
+    )
+    if retry.type == "exponential":
+        found["delayFactor"] = retry.delay_factor
+    if retry.max_attempts:
+        found["maxAttempts"] = retry.max_attempts
+    return found
+
+
+def _input_json(it: Input) -> Json:
+    found: Json = {"id": it.id, "type": it.type, "required": it.required}
+    found |= _filled(
+        description=it.description, displayName=it.display_name, validator=it.validator
+    )
+    for name, value in (("defaults", it.defaults), ("min", it.min), ("max", it.max)):
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def _trigger_json(it: Trigger) -> Json:
+    found = {"id": it.id, "type": it.type, **it.properties}
+    return found | _filled(
+        description=it.description,
+        disabled=it.disabled,
+        allowConcurrent=it.allow_concurrent,
+        inputs=it.inputs,
+    )
