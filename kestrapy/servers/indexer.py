@@ -12,10 +12,14 @@ refuses, goes to the dead-letter topic, acknowledged there before the offset pas
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 
-from kestrapy.errors import OperatorError
+import msgspec
+
+from kestrapy.errors import LogUnavailable, OperatorError, RecordRefused
 from kestrapy.machine.outputs import (
+    DeadLetter,
     ExecutionEvent,
     FlowRevision,
     LogEntry,
@@ -23,8 +27,9 @@ from kestrapy.machine.outputs import (
     TriggerEvent,
 )
 from kestrapy.ports.clock import Clock
-from kestrapy.ports.log import Log, Member, Partition, Record
-from kestrapy.ports.store import IndexWriter, PositionMoved, Row
+from kestrapy.ports.log import Log, Member, Partition, Record, SendError, SendFailure
+from kestrapy.ports.store import Advance, IndexWriter, PositionMoved, Row, RowsRefused
+from kestrapy.servers.metrics import DEAD_LETTERS, DIVERGED, INDEXED
 from kestrapy.servers.router import Router
 
 _LOG = logging.getLogger(__name__)
@@ -78,7 +83,7 @@ class Indexer:
         """What keeps it from writing now, for health checks; None when nothing does."""
 
     def tick(self, now: int) -> int:
-        """Do what can be done at once. now: monotonic ms. -> when to be called again at the latest."""
+        """Do what can be done at once. now: monotonic ms. -> when to be called again."""
         try:
             if now < self._again_at:
                 self._keep_membership()
@@ -163,7 +168,7 @@ class Indexer:
         first = self._reader.beginning_offset(partition, _TIMEOUT)
         if stored is not None and stored < first:
             _LOG.error(
-                "%s[%d]: records %d to %d were deleted before they were indexed; raise its retention",
+                "%s[%d]: %d to %d were deleted before they were indexed: raise its retention",
                 *partition,
                 stored,
                 first - 1,

@@ -1,7 +1,7 @@
 """Executions, flows, logs and triggers as Kestra's API writes them in JSON.
 
 The webserver answers with these, and ``kestrapy run --output json`` prints them. Dates are ISO 8601
-in UTC with milliseconds, durations ISO 8601; what is not there is left out, as Kestra leaves it out.
+in UTC with milliseconds, durations ISO 8601; what is not there is left out.
 """
 
 from __future__ import annotations
