@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from kestrapy.errors import LogUnavailable, OperatorError, RecordRefused, TopicUnfit
 from kestrapy.machine.outputs import FlowRevision
-from kestrapy.ports.log import Log, Partition, Reader
+from kestrapy.ports.log import Log, Partition, Reader, Record
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
@@ -64,17 +64,11 @@ class FlowCatalogue:
         """
         try:
             records = self._open().poll(_BATCH, timeout)
+            for record in records:
+                self._take(record)
         except OperatorError:
             self._drop_reader()
             raise
-        for record in records:
-            if record.value is None:
-                continue
-            try:
-                self._keep(self._codec.decode(record).record)
-            except RecordRefused as error:
-                # The indexer sends it to the dead-letter topic; here it is only passed.
-                _LOG.error("%s[%d] %d: %s", self._topic, record.partition, record.offset, error)
         return len(records)
 
     def catch_up(self, timeout: float) -> None:
@@ -138,10 +132,16 @@ class FlowCatalogue:
             self._reader.close()
             self._reader = None
 
-    def _keep(self, record: object) -> None:
-        if not isinstance(record, FlowRevision):
-            raise RecordRefused(f"a {type(record).__name__} is no FlowRevision")
+    def _take(self, record: Record) -> None:
+        if record.value is None:
+            return
+        try:
+            revision: FlowRevision = self._codec.decode(record, (FlowRevision,)).record
+        except RecordRefused as error:
+            # The indexer sends it to the dead-letter topic; here it is only passed.
+            _LOG.error("%s[%d] %d: %s", self._topic, record.partition, record.offset, error)
+            return
         with self._changed:
-            revisions = self._flows.setdefault((record.namespace, record.flow_id), {})
-            revisions[record.revision] = record
+            revisions = self._flows.setdefault((revision.namespace, revision.flow_id), {})
+            revisions[revision.revision] = revision
             self._changed.notify_all()

@@ -31,6 +31,7 @@ from kestrapy.ports.log import Log, Member, Partition, Record, SendError, SendFa
 from kestrapy.ports.store import Advance, IndexWriter, PositionMoved, Row, RowsRefused
 from kestrapy.servers.metrics import DEAD_LETTERS, DIVERGED, INDEXED
 from kestrapy.servers.router import Router
+from kestrapy.wire.envelope import RECORD
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 500
@@ -195,7 +196,7 @@ class Indexer:
             diverged = self._writer.write(rows, advances)
         except RowsRefused as refused:
             if len(records) == 1:
-                self._dead_letter(records[0], type(rows[0]).__name__, str(refused))
+                self._dead_letter(records[0], str(refused))
                 return
             half = len(records) // 2
             self._in_hand[0] = records[half:]
@@ -215,24 +216,21 @@ class Indexer:
         """None: there is nothing to write, or a dead letter was written instead."""
         if record.value is None or _place(record) in self._lettered:
             return None
+        wanted = self._records[record.topic]
         try:
-            found = self._router.codec.decode(record).record
+            found: Row = self._router.codec.decode(record, (wanted,)).record
         except RecordRefused as error:
-            self._dead_letter(record, "", str(error))
+            self._dead_letter(record, str(error))
             return None
-        if isinstance(found, wanted := self._records[record.topic]):
-            return found
-        name = type(found).__name__
-        self._dead_letter(record, name, f"expected {wanted.__name__} in {record.topic}")
-        return None
+        return found
 
-    def _dead_letter(self, record: Record, name: str, reason: str) -> None:
+    def _dead_letter(self, record: Record, reason: str) -> None:
         """Returns once it is in the log. Raises LogUnavailable."""
         letter = DeadLetter(
             topic=record.topic,
             partition=record.partition,
             offset=record.offset,
-            record_name=name,
+            record_name=_name(record),
             reason=reason,
             at=self._clock.wall(),
             key=record.key,
@@ -257,3 +255,8 @@ class Indexer:
 
 def _place(record: Record) -> tuple[str, int, int]:
     return record.topic, record.partition, record.offset
+
+
+def _name(record: Record) -> str:
+    """What its producer calls it; for people."""
+    return next((str(it, "utf-8", "replace") for name, it in record.headers if name == RECORD), "")
