@@ -11,6 +11,7 @@
     ├── OperatorError             whoever runs the servers mends it
     │   ├── SettingsRefused       a configuration that can't be used
     │   ├── LogUnavailable        the log did not answer within its deadline
+    │   ├── SchemaRegistryFailed  the schema registry did not answer, or refused a schema of ours
     │   ├── TopicUnfit            a topic is missing, or has a setting that would lose records
     │   └── UnknownLogicVersion   this build does not know the rules that are in force in a shard
     ├── RecordRefused             whoever produced a record: it goes to the dead-letter topic
@@ -84,6 +85,10 @@ class LogUnavailable(OperatorError):
     """The log did not answer before a deadline; it is tried again, nothing is lost."""
 
 
+class SchemaRegistryFailed(OperatorError):
+    """The schema registry did not answer, or refused a schema of ours; the text says which."""
+
+
 class TopicUnfit(OperatorError):
     """A topic is missing, or has a setting under which records would be lost."""
 
@@ -100,7 +105,7 @@ class UnknownLogicVersion(OperatorError):
 
 
 class RecordRefused(KestrapyError):
-    """A record that can't be decoded or folded; it goes to the dead-letter topic with this reason."""
+    """A record that can't be decoded or folded; it goes to the dead letter with this reason."""
 
 
 class InvariantViolated(KestrapyError):
