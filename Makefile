@@ -1,0 +1,35 @@
+# The commands of the project. All of them use .venv, which is made when it is needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SOURCES := kestrapy tests $(wildcard benchmarks/*.py examples/*.py)
+
+.PHONY: venv demo test check bench-smoke clean
+
+venv: .venv/installed
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.x")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+demo: venv
+	$(BIN)/kestrapy demo
+
+# One Kafka and one PostgreSQL for all of the tests' processes. PYTEST_ARGS='-n 2 -k log' chooses.
+test: venv check
+	$(BIN)/python -m tests.services $(BIN)/pytest $(PYTEST_ARGS)
+
+check: venv
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest --quiet tests/tidy
+
+bench-smoke: venv
+	$(BIN)/python -m benchmarks.smoke
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
