@@ -74,6 +74,7 @@ class Shard:
     ):
         self.index = index
         self.specs = {spec.topic: spec for spec in specs}
+        self._expected = {spec.topic: router.catalogue.records(spec.topic) for spec in specs}
         self.checkpoints = checkpoints
         self.outbox = Outbox(producer)
         self.timers = Timers()
@@ -162,7 +163,7 @@ class Shard:
         if record.offset < stage.position.offset:
             return
         try:
-            envelope = self._router.codec.decode(record)
+            envelope = self._router.codec.decode(record, self._expected[record.topic])
         except RecordRefused as refusal:
             self._dead_letter(record, "", str(refusal), 0)
             stage.position.offset = record.offset + 1

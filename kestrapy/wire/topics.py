@@ -113,7 +113,14 @@ TRIGGERS = Topic(
     "shards",
     7 * _DAY,
     False,
-    (c.TriggerDefined, c.TriggerScheduled, c.TriggerDue, c.ExecutionEnded, c.LogicVersion),
+    (
+        c.TriggerDefined,
+        c.TriggerScheduled,
+        c.TriggerDue,
+        c.ExecutionEnded,
+        c.Probe,
+        c.LogicVersion,
+    ),
 )
 SETTINGS = Topic("settings", "kind and name", "declared worker groups, in revisions", 1, None, True)
 WORKERS = Topic(
@@ -271,6 +278,11 @@ class Catalogue:
     def topic(self, name: str) -> Topic | None:
         """A topic by its full name; None for one that isn't of this installation."""
         return JOBS if self.group(name) else self._topics.get(name)
+
+    def records(self, name: str) -> tuple[type, ...] | None:
+        """What may stand in a topic of that full name; None where it has a format of its own."""
+        topic = self.topic(name)
+        return topic.records if topic is not None and topic.records else None
 
     def specs(self, groups: Iterable[str] = (DEFAULT_GROUP,)) -> list[TopicSpec]:
         """All topics, the jobs of these groups included, each once."""

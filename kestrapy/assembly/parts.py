@@ -1,0 +1,130 @@
+"""Servers from their parts: the same for a real cluster, for one process, and for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from kestrapy import __version__
+from kestrapy.model.registry import Registry
+from kestrapy.ports.clock import Clock, Entropy
+from kestrapy.ports.log import Log
+from kestrapy.servers.executor import ExecutorDuties
+from kestrapy.servers.flow_catalogue import FlowCatalogue
+from kestrapy.servers.owner import Owner, OwnerSettings
+from kestrapy.servers.router import Router
+from kestrapy.servers.scheduler import SchedulerDuties
+from kestrapy.servers.worker.running import JobRunner, Supervision
+from kestrapy.servers.worker.worker import Worker, WorkerSettings
+from kestrapy.wire.codec import Codec
+from kestrapy.wire.topics import Catalogue
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What all servers of one process share. groups: declared worker groups, the default one
+    included.
+    """
+
+    log: Log
+    codec: Codec
+    catalogue: Catalogue
+    registry: Registry
+    groups: Collection[str]
+    clock: Clock
+    entropy: Entropy
+
+    @property
+    def router(self) -> Router:
+        return Router(self.codec, self.catalogue)
+
+    @property
+    def prefix(self) -> str:
+        """Of consumer groups and transactional ids: that of the topics, so that installations stay
+        apart.
+        """
+        return self.catalogue.prefix
+
+
+@dataclass(frozen=True)
+class OwnerOptions:
+    """interval: ms between checkpoints. lost_after: ms of silence after which a worker is
+    suspected.
+    """
+
+    instance_id: str = ""
+    interval: int = 500
+    per_batch: bool = False
+    lost_after: int = 30_000
+
+
+def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Owner:
+    topics = parts.catalogue
+    owner_id = f"executor-{parts.entropy.token()}"
+    flows = FlowCatalogue(parts.log, parts.codec, topics)
+    duties = ExecutorDuties(
+        topics, flows, parts.registry, parts.groups, owner_id, parts.clock, options.lost_after
+    )
+    settings = OwnerSettings(
+        kind="executor",
+        group=f"{parts.prefix}executor",
+        topic=topics.executions,
+        pulse_topic=topics.workers,
+        state_topic=topics.state,
+        transactional_prefix=parts.prefix,
+        owner_id=owner_id,
+        instance_id=options.instance_id,
+        interval=options.interval,
+        per_batch=options.per_batch,
+    )
+    return Owner(settings, duties, parts.log, parts.router, parts.clock, threads)
+
+
+def build_scheduler(parts: Parts, options: OwnerOptions, threads: Executor) -> Owner:
+    topics = parts.catalogue
+    settings = OwnerSettings(
+        kind="scheduler",
+        group=f"{parts.prefix}scheduler",
+        topic=topics.triggers,
+        pulse_topic=topics.triggers,
+        state_topic=topics.scheduler_state,
+        transactional_prefix=parts.prefix,
+        owner_id=f"scheduler-{parts.entropy.token()}",
+        instance_id=options.instance_id,
+        interval=options.interval,
+        per_batch=options.per_batch,
+    )
+    duties = SchedulerDuties(topics)
+    return Owner(settings, duties, parts.log, parts.router, parts.clock, threads)
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """slots: jobs at once. gone: earlier workers of this supervisor. Times: ms."""
+
+    group: str
+    slots: int
+    instance_id: str = ""
+    gone: tuple[str, ...] = ()
+    heartbeat_interval: int = 1_000
+    lease: int = 25_000
+    grace: int = 300_000
+
+
+def build_worker(
+    parts: Parts, options: WorkerOptions, runner: JobRunner, supervision: Supervision
+) -> Worker:
+    settings = WorkerSettings(
+        worker_id=f"{options.group}-{parts.entropy.token()}",
+        group=options.group,
+        slots=options.slots,
+        consumer_group=parts.catalogue.jobs(options.group),
+        instance_id=options.instance_id,
+        gone=options.gone,
+        heartbeat_interval=options.heartbeat_interval,
+        lease=options.lease,
+        grace=options.grace,
+        version=__version__,
+    )
+    return Worker(settings, parts.log, parts.router, parts.clock, runner, supervision)
