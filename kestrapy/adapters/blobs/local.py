@@ -78,7 +78,7 @@ class LocalBlobs:
         if not uri.startswith(f"{SCHEME}/"):
             raise UserError(f"{uri!r} is no URI of the internal storage: it starts with {SCHEME}/")
         parts = unquote(uri[len(SCHEME) + 1 :]).split("/")
-        if {"", ".", ".."} & set(parts) or parts[0] == _UNFINISHED or "\0" in uri + parts[-1]:
+        if {"", ".", ".."} & set(parts) or parts[0] == _UNFINISHED or "\0" in "".join(parts):
             raise UserError(
                 f"{uri!r} is no URI of a file: give names between single slashes, no '..'"
             )
