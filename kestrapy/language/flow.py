@@ -92,8 +92,9 @@ def _read_labels(fields: Fields) -> dict[str, str]:
             _add_label(labels, key, each, "value")
             each.close()
         return labels
-    each = fields.fields("labels")
-    for key in fields.mapping("labels"):
+    given = fields.mapping("labels")
+    each = Fields(given, (*fields.path, "labels"), fields.problems)
+    for key in given:
         _add_label(labels, key, each, key)
     return labels
 

@@ -28,6 +28,8 @@ def read_inputs(flow: Fields) -> tuple[Input, ...]:
 
 def _read_input(fields: Fields) -> Input:
     fields.refuse(NOT_YET)
+    if fields.take("name") is not None:
+        fields.add("name", "`name` is an older spelling that is not supported: write `id`")
     read = Input(
         id=fields.identifier("id", INPUT_ID, 256),
         type=_read_type(fields),
@@ -50,6 +52,7 @@ def _read_type(fields: Fields) -> _TypeName:
     name = fields.required("type")
     if name and name not in TYPES and name != "BOOLEAN":
         fields.add("type", f"Invalid type: {name}; supported so far: {', '.join(TYPES)}")
+        fields.rest()
         return "STRING"
     return cast(_TypeName, "BOOL" if name == "BOOLEAN" else name or "STRING")
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from kestrapy.language.expression import has_expression
 from kestrapy.language.fields import Fields
-from kestrapy.language.problems import Problems, near, shown
+from kestrapy.language.problems import Problems, closest, did_you_mean, near, shown
 from kestrapy.language.typed_properties import check_properties
 from kestrapy.model.flow import Retry, Task, WorkerGroupRef
 from kestrapy.model.registry import Kind, Registry, TaskType
@@ -89,7 +89,12 @@ def _read_type(fields: Fields, reading: Reading) -> TaskType | None:
 
 
 def invalid_type(name: str, options: Collection[str]) -> str:
-    return f"Invalid type: {name}{near(name, options) or '; no type of this name is installed'}"
+    """The problem of an unknown type, with those whose last part is alike."""
+    by_last_part: dict[str, str] = {}
+    for option in sorted(options, key=len):
+        by_last_part[option.rpartition(".")[2]] = option
+    alike = closest(name.rpartition(".")[2], by_last_part)
+    return f"Invalid type: {name}{did_you_mean(by_last_part[it] for it in alike)}"
 
 
 def read_worker_group(fields: Fields, reading: Reading) -> WorkerGroupRef | None:
@@ -110,7 +115,7 @@ def read_worker_group(fields: Fields, reading: Reading) -> WorkerGroupRef | None
 
 def _check_group(fields: Fields, key: str, groups: Collection[str] | None) -> None:
     if has_expression(key):
-        fields.problems.add_expressions((*fields.path, "key"), key)
+        fields.add("key", "an expression is not supported here yet: name a worker group")
     elif key and not GROUP_KEY.fullmatch(key):
         fields.add("key", f"{shown(key)} must match `{GROUP_KEY.pattern}`")
     elif key and groups is not None and key not in {*groups, DEFAULT_GROUP}:

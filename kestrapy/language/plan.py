@@ -22,9 +22,8 @@ class Planned:
     """A task in its flow.
 
     parent_id: the flowable task around it, "" at the top. block, position: where among its
-    siblings, from 0. names: the paths of variables that its properties and its worker group read.
-    worker_group: the key of the task's own group, else the flow's, else ``default``; may be an
-    expression.
+    siblings, from 0. names: the paths of variables that its properties read. worker_group: the
+    key of the task's own group, else the flow's, else ``default``.
     """
 
     task: Task
@@ -38,8 +37,8 @@ class Planned:
 class Plan:
     """The tasks of a flow by id, children included. Immutable; made once for a revision.
 
-    variables_text: the flow's variables as a JSON object. output_names: what its outputs' expressions read.
-    Every method raises NotFound for an id that the flow does not have.
+    variables_text: the flow's variables as a JSON object. output_names: the paths of variables that
+    its outputs read. Every method raises NotFound for an id that the flow does not have.
     """
 
     def __init__(self, flow: Flow, registry: Registry):
@@ -110,5 +109,4 @@ def _plan_level(flow: Flow, parent: Flow | Task, parent_id: str) -> Iterator[Pla
 def _plan(flow: Flow, task: Task, parent_id: str, block: Block, position: int) -> Planned:
     group = task.worker_group or flow.worker_group
     key = group.key if group else DEFAULT_GROUP
-    names = names_of([task.properties, key])
-    return Planned(task, parent_id, block, position, names, key)
+    return Planned(task, parent_id, block, position, names_of(task.properties), key)

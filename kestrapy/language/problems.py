@@ -46,8 +46,18 @@ class Problems:
 
 def near(name: str, options: Iterable[str]) -> str:
     """A remedy for a name that is none of the options: the nearest ones, or nothing."""
-    found = get_close_matches(name, sorted(options), n=3, cutoff=0.7)
-    return f"; did you mean {' or '.join(f'`{it}`' for it in found)}?" if found else ""
+    return did_you_mean(closest(name, options))
+
+
+def closest(name: str, options: Iterable[str]) -> list[str]:
+    """The options that name may be a misspelling of, at most three."""
+    return get_close_matches(name, sorted(options), n=3, cutoff=0.65)
+
+
+def did_you_mean(options: Iterable[str]) -> str:
+    """The end of a message; empty without options."""
+    names = " or ".join(f"`{it}`" for it in options)
+    return f"; did you mean {names}?" if names else ""
 
 
 def shown(value: object) -> str:

@@ -88,5 +88,7 @@ def _message(error: Any, names: set[str]) -> str:
             return f"unknown property `{name}`{near(name, names)}{expected(names)}"
         case "extra_forbidden":
             return f"unknown property `{name}`: leave it out"
+        case "value_error" | "assertion_error":
+            return str(error["ctx"]["error"])
     message: str = error["msg"]
     return f"{message[0].lower()}{message[1:]}, got {shown(error['input'])}"

@@ -164,7 +164,8 @@ class _Builder:
         if self._open and self._open[-1].at_key:
             remedy = 'put text that starts with `{{` or `[` in quotes: "{{ … }}"'
             _refuse(f"a key has to be text, not a map or list: {remedy}", event.start_mark)
-        if event.tag not in (None, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
+        own_tag = "map" if isinstance(value, dict) else "seq"
+        if event.tag not in (None, f"tag:yaml.org,2002:{own_tag}"):
             _refuse(f"the tag `{event.tag}` is not supported: leave it out", event.start_mark)
         self._note_place(event)
         path = self._open[-1].next_path if self._open else ()

@@ -15,6 +15,8 @@ _TRIM = re.compile(r"-(?=\s)")
 _STOP = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[][(){}"']""")
 """What matters on the way to an expression's end: strings are skipped, brackets counted."""
 
+_PAIRS = ("()", "[]", "{}")
+
 
 @dataclass(slots=True)
 class Piece:
@@ -63,19 +65,21 @@ def _end_of_comment(text: str, start: int) -> int:
 
 def _end_of_expression(text: str, start: int) -> int:
     """Where its ``}}`` stands. Braces of a map and those in strings don't count."""
-    depth = 0
+    opened: list[re.Match[str]] = []
     for stop in _STOP.finditer(text, start + 2):
         match stop[0]:
             case "(" | "[" | "{":
-                depth += 1
-            case "}" if depth == 0:
-                if text.startswith("}}", stop.start()):
-                    return stop.start()
-                raise _error(text, stop.start(), "unexpected `}`: an expression ends with `}}`")
-            case ")" | "]" | "}":
-                depth = max(depth - 1, 0)
+                opened.append(stop)
             case '"' | "'":
                 raise _error(text, stop.start(), f"the string {stop[0]} is not closed")
+            case ")" | "]" | "}" if opened:
+                last = opened.pop()
+                if last[0] + stop[0] not in _PAIRS:
+                    raise _error(text, last.start(), f"the bracket `{last[0]}` is not closed")
+            case "}" if text.startswith("}}", stop.start()):
+                return stop.start()
+            case ")" | "]" | "}":
+                raise _error(text, stop.start(), f"unexpected `{stop[0]}`")
     raise _error(text, start, "the expression `{{` is not closed by `}}`")
 
 

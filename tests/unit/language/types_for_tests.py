@@ -1,0 +1,54 @@
+"""A small registry: a runnable type with fields of many kinds, the flowable kinds, a trigger."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from kestrapy.model.registry import Kind, Registry, TaskType, TriggerType, index
+
+
+class _Properties(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class EchoProperties(_Properties):
+    message: str | list[str]
+    level: Literal["INFO", "WARN"] = "INFO"
+    count: int = 1
+    numbers: list[int] | str = ""
+    exit_code: int = Field(default=0, alias="exitCode", ge=0)
+    options: Options | None = None
+
+
+class Options(_Properties):
+    verbose: bool = False
+    depth: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Options:
+        if self.verbose and not self.depth:
+            raise ValueError("a verbose echo needs a depth")
+        return self
+
+
+class NoProperties(_Properties):
+    pass
+
+
+class CronProperties(_Properties):
+    cron: str
+    labels: dict[str, str] = {}
+
+
+REGISTRY = Registry(
+    index(
+        [
+            TaskType("acme.core.Echo", Kind.RUNNABLE, EchoProperties, ("echo",)),
+            TaskType("acme.flow.Sequential", Kind.SEQUENTIAL, NoProperties, ("sequential",)),
+            TaskType("acme.flow.Parallel", Kind.PARALLEL, NoProperties, ("parallel",)),
+        ]
+    ),
+    index([TriggerType("acme.Cron", CronProperties, ("cron",))]),
+)
