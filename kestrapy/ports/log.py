@@ -96,7 +96,7 @@ class Reader(Protocol):
     """Reads partitions that it was told to, outside any consumer group."""
 
     def assign(self, positions: Mapping[Partition, int]) -> None:
-        """Read these partitions too, each from its offset. Raises LogUnavailable."""
+        """Read these partitions too, each from its offset. Raises LogUnavailable, TopicUnfit."""
 
     def unassign(self, partitions: Iterable[Partition]) -> None: ...
 

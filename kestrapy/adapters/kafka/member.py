@@ -1,0 +1,173 @@
+"""``ports.log.Member`` on Kafka: a consumer in a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import confluent_kafka
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException
+
+from kestrapy.adapters.kafka.configs import Cluster, logger
+from kestrapy.adapters.kafka.failures import MISSING, POLLED_LATE, POSITION_GONE
+from kestrapy.adapters.kafka.records import Raw, at, to_record
+from kestrapy.errors import KestrapyError, LogUnavailable, TopicUnfit
+from kestrapy.ports.log import Partition, RebalanceListener, Record
+
+Places = list[confluent_kafka.TopicPartition]
+
+
+class KafkaMember:
+    """When the listener raises, ``poll`` does: the member must be closed then."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        group: str,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        instance_id: str,
+    ):
+        self._listener = listener
+        self._owned: set[Partition] = set()
+        self._given: dict[Partition, int] = {}
+        self._gone: set[Partition] = set()
+        self._paused = False
+        self._error: KestrapyError | None = None
+        own = {"group_instance_id": instance_id} if instance_id else {}
+        settings = cluster.settings("member", group_id=group, **own)
+        self._consumer = confluent_kafka.Consumer({**settings, "on_commit": _committed})
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        if self._error is not None:
+            raised, self._error = self._error, None
+            raise raised
+        records: list[Record] = []
+        for message in self._fetch(limit, timeout):
+            if (error := message.error()) is not None:
+                self._meet(message, error)
+            elif Partition(message.topic(), message.partition()) in self._owned:
+                records.append(to_record(message))
+        if self._error is not None and not records:
+            return self.poll(limit, 0)
+        return records
+
+    def pause(self) -> None:
+        self._paused = True
+        self._consumer.pause(self._places())
+
+    def resume(self) -> None:
+        self._paused = False
+        self._consumer.resume(self._places())
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        places = [at(*item) for item in offsets.items() if item[0] in self._owned]
+        if not places:
+            return
+        try:
+            self._consumer.commit(offsets=places, asynchronous=True)
+        except KafkaException as error:
+            _committed(error.args[0], places)
+
+    def assignment(self) -> list[Partition]:
+        return sorted(self._owned)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _fetch(self, limit: int, timeout: float) -> list[Raw]:
+        """Like ``records.fetch``, less what belongs to a partition that goes meanwhile."""
+        first: list[Raw] = self._consumer.consume(1, timeout)
+        if not first or limit == 1:
+            return first
+        self._gone.clear()
+        more: list[Raw] = self._consumer.consume(limit - 1, 0)
+        if Partition(first[0].topic(), first[0].partition()) in self._gone:
+            return more
+        return first + more
+
+    def _meet(self, message: Raw, error: KafkaError) -> None:
+        """An event in place of a record. Those that someone has to know are raised by ``poll``."""
+        if error.code() == POSITION_GONE:
+            self._start_anew(Partition(message.topic(), message.partition()))
+        elif error.code() == POLLED_LATE:
+            logger.warning("polled too late, joining again: %s", error.str())
+        elif error.code() in MISSING:
+            logger.warning("waiting for %s: %s", message.topic(), error.str())
+        else:
+            self._error = LogUnavailable(f"group membership: {error.str()}")
+
+    def _start_anew(self, partition: Partition) -> None:
+        """Where nothing was committed, or that offset is gone, start at the first record.
+
+        A place that the listener gave is different: nothing may be skipped there.
+        """
+        if partition not in self._owned:
+            return
+        if partition in self._given:
+            self._error = TopicUnfit(
+                f"{partition.topic}[{partition.index}] has no offset {self._given[partition]}:"
+                " its records were deleted, or the topic was made anew"
+            )
+            return
+        # A seek is refused in this state.
+        self._consumer.incremental_unassign([at(partition, OFFSET_INVALID)])
+        self._assign([at(partition, OFFSET_BEGINNING)])
+
+    def _on_assign(self, _: confluent_kafka.Consumer, places: Places) -> None:
+        if not places:
+            return
+        came = _partitions(places)
+        given = self._listener.assigned(came)
+        self._owned.update(came)
+        self._given.update(given)
+        self._assign([at(partition, given.get(partition, OFFSET_INVALID)) for partition in came])
+
+    def _on_revoke(self, consumer: confluent_kafka.Consumer, places: Places) -> None:
+        if not places:
+            return
+        gone = _partitions(places)
+        try:
+            self._listener.revoked(gone)
+        finally:
+            self._forget(gone)
+            consumer.incremental_unassign(places)
+
+    def _on_lost(self, consumer: confluent_kafka.Consumer, places: Places) -> None:
+        if not places:
+            return
+        gone = _partitions(places)
+        self._forget(gone)
+        try:
+            self._listener.lost(gone)
+        finally:
+            consumer.incremental_unassign(places)
+
+    def _assign(self, places: Places) -> None:
+        self._consumer.incremental_assign(places)
+        if self._paused:
+            self._consumer.pause(places)
+
+    def _forget(self, partitions: list[Partition]) -> None:
+        self._owned.difference_update(partitions)
+        self._gone.update(partitions)
+        for partition in partitions:
+            self._given.pop(partition, None)
+
+    def _places(self) -> Places:
+        return [at(partition, OFFSET_INVALID) for partition in self.assignment()]
+
+
+def _partitions(places: Places) -> list[Partition]:
+    return [Partition(place.topic, place.partition) for place in places]
+
+
+def _committed(error: KafkaError | None, places: Places) -> None:
+    """An offset that wasn't taken does no harm: another owner reads from the one before."""
+    if error is not None:
+        logger.info("offsets not committed: %s: %s", error.str(), places)

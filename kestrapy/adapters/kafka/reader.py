@@ -1,0 +1,144 @@
+"""``ports.log.Reader`` on Kafka: a consumer that assigns, and never joins a group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import confluent_kafka
+from confluent_kafka import KafkaError, KafkaException
+
+from kestrapy.adapters.kafka.configs import Cluster, log_error
+from kestrapy.adapters.kafka.failures import MISSING, PARTITION_END, POSITION_GONE, unavailable
+from kestrapy.adapters.kafka.records import Raw, at, fetch, to_record
+from kestrapy.errors import KestrapyError, LogUnavailable, TopicUnfit
+from kestrapy.ports.log import Partition, Record
+
+_METADATA_SECONDS = 10.0
+
+
+class KafkaReader:
+    def __init__(self, cluster: Cluster):
+        self._clock = cluster.clock
+        # librdkafka wants a group's name even where there is no group.
+        settings = cluster.settings("reader", group_id=f"{cluster.client_id}-reader")
+        self._consumer = confluent_kafka.Consumer({**settings, "error_cb": self._on_error})
+        self._positions: dict[Partition, int] = {}
+        self._error: KestrapyError | None = None
+
+    def assign(self, positions: Mapping[Partition, int]) -> None:
+        """Raises TopicUnfit where there is no such partition."""
+        self._demand(positions)
+        self.unassign(positions)
+        try:
+            self._consumer.incremental_assign([at(*item) for item in positions.items()])
+        except KafkaException as error:
+            raise unavailable(f"assign {_names(positions)}", error) from error
+        self._positions.update(positions)
+
+    def unassign(self, partitions: Iterable[Partition]) -> None:
+        gone = [partition for partition in partitions if partition in self._positions]
+        if gone:
+            self._consumer.incremental_unassign([at(partition, -1) for partition in gone])
+        for partition in gone:
+            del self._positions[partition]
+
+    def poll(self, limit: int, timeout: float) -> list[Record]:
+        deadline = self._clock.monotonic() + round(timeout * 1000)
+        while True:
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            records, passed = self._sort(fetch(self._consumer, limit, max(timeout, 0)))
+            timeout = (deadline - self._clock.monotonic()) / 1000
+            if records or passed or (timeout <= 0 and self._error is None):
+                return records
+
+    def position(self, partition: Partition) -> int:
+        return self._positions[partition]
+
+    def beginning_offset(self, partition: Partition, timeout: float) -> int:
+        return self._offsets(partition, timeout)[0]
+
+    def end_offset(self, partition: Partition, timeout: float) -> int:
+        return self._offsets(partition, timeout)[1]
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _sort(self, messages: list[Raw]) -> tuple[list[Record], bool]:
+        """-> records, and whether an event moved a position. An error is kept for the next poll."""
+        records: list[Record] = []
+        positions = self._positions
+        passed = False
+        for message in messages:
+            place = Partition(message.topic(), message.partition())
+            if place not in positions:
+                continue
+            if (error := message.error()) is None:
+                record = to_record(message)
+                records.append(record)
+                positions[place] = record.offset + 1
+            elif error.code() == PARTITION_END:
+                passed |= message.offset() > positions[place]
+                positions[place] = max(positions[place], message.offset())
+            else:
+                self._error = self._meaning(message)
+        return records, passed
+
+    def _meaning(self, message: Raw) -> KestrapyError:
+        error = message.error()
+        partition = Partition(message.topic(), message.partition())
+        name = _name(partition)
+        if error.code() == POSITION_GONE:
+            offset = self._positions[partition]
+            return TopicUnfit(
+                f"{name} has no offset {offset}:"
+                f" its records were deleted, or the topic was made anew ({error.str()})"
+            )
+        if error.code() in MISSING:
+            return TopicUnfit(f"no partition {name}: create the topic ({error.str()})")
+        return LogUnavailable(f"read {name}: {error.str()}")
+
+    def _on_error(self, error: KafkaError) -> None:
+        """That a topic is gone is said here, and not in place of a record."""
+        if error.code() in MISSING:
+            self._error = TopicUnfit(f"create the topic again: {error.str()}")
+        else:
+            log_error(error)
+
+    def _demand(self, partitions: Iterable[Partition]) -> None:
+        """A consumer would wait for what does not exist."""
+        by_topic: dict[str, set[int]] = {}
+        for topic, index in partitions:
+            by_topic.setdefault(topic, set()).add(index)
+        for topic, wanted in by_topic.items():
+            try:
+                found = self._consumer.list_topics(topic, timeout=_METADATA_SECONDS)
+            except KafkaException as error:
+                raise unavailable(f"look up {topic}", error) from error
+            if missing := wanted - found.topics[topic].partitions.keys():
+                names = _names(Partition(topic, index) for index in sorted(missing))
+                raise TopicUnfit(f"no partition {names}: create the topic")
+
+    def _offsets(self, partition: Partition, timeout: float) -> tuple[int, int]:
+        name = _name(partition)
+        place = at(partition, -1)
+        try:
+            # In read_committed the second one is the last stable offset.
+            offsets = self._consumer.get_watermark_offsets(place, timeout, cached=False)
+        except KafkaException as error:
+            if error.args[0].code() in MISSING:
+                raise TopicUnfit(f"no partition {name}: create the topic") from error
+            raise unavailable(f"offsets of {name}", error) from error
+        if offsets is None:
+            raise LogUnavailable(f"offsets of {name}: no answer within {timeout} s")
+        begin, end = offsets
+        return int(begin), int(end)
+
+
+def _names(partitions: Iterable[Partition]) -> str:
+    return ", ".join(map(_name, partitions))
+
+
+def _name(partition: Partition) -> str:
+    return f"{partition.topic}[{partition.index}]"
