@@ -1,0 +1,195 @@
+"""Endpoints of executions that exist: reading, searching, killing, their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Annotated
+from urllib.parse import quote, unquote
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from kestrapy.errors import InputRefused, NotFound, Problem, UserError
+from kestrapy.machine.commands import KillRequested
+from kestrapy.model.ids import shard_of, time_of
+from kestrapy.ports.blobs import SCHEME
+from kestrapy.ports.store import ExecutionSearch, Order, StoredExecution
+from kestrapy.servers.webserver.answers import Conflict, answer
+from kestrapy.servers.webserver.parameters import (
+    EventParameters,
+    ExecutionParameters,
+    ExecutionSearchParameters,
+    FileParameters,
+    KillParameters,
+    Parameters,
+    epoch_ms,
+    parse_labels,
+)
+from kestrapy.servers.webserver.watch import wait_until
+from kestrapy.servers.webserver.web import Web
+from kestrapy.wire.kestra_json import Json, event_json, execution_json
+
+YOUNG_MS = 10_000
+YOUNG_TIMEOUT = 2.0
+_CHUNK = 1 << 16
+_SORT_FIELDS = {"state.current": "state"}
+
+
+def stored_json(stored: StoredExecution) -> Json:
+    return execution_json(
+        stored.execution_id,
+        stored.namespace,
+        stored.flow_id,
+        stored.flow_revision,
+        stored.snapshot,
+        stored.task_runs,
+    )
+
+
+class ExecutionEndpoints:
+    def __init__(self, web: Web):
+        self._web = web
+
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["executions"])
+        add = router.add_api_route
+        add("/executions/search", self.search)
+        add("/executions/{execution_id}", self.get)
+        add("/executions/{execution_id}/flow", self.flow)
+        add("/executions/{execution_id}/events", self.events)
+        add("/executions/{execution_id}/file", self.file)
+        add("/executions/{execution_id}/kill", self.kill, methods=["DELETE"], status_code=202)
+        return router
+
+    def search(self, query: Annotated[ExecutionSearchParameters, Query()]) -> Response:
+        """Executions by namespace, flow, state, labels and start, in pages."""
+        field, _, direction = query.sort.partition(":")
+        order = Order(_sort_field(field), descending=direction.lower() == "desc")
+        search = ExecutionSearch(
+            namespace=query.namespace,
+            flow_id=query.flow_id,
+            states=query.state,
+            labels=list(parse_labels(query.labels).items()),
+            start=epoch_ms(query.start_date),
+            end=epoch_ms(query.end_date),
+            order=order,
+            size=query.size,
+            page=query.page,
+        )
+        if direction.lower() not in ("", "asc", "desc"):
+            raise _refused("sort", f"{query.sort!r}: expected field:asc or field:desc")
+        try:
+            found = self._web.queries.executions(search)
+        except ValueError as error:
+            raise _refused("sort", str(error)) from None
+        return answer({"results": [stored_json(it) for it in found.results], "total": found.total})
+
+    async def get(
+        self,
+        execution_id: str,
+        request: Request,
+        query: Annotated[ExecutionParameters, Query()],
+    ) -> Response:
+        """An execution with its task runs, as it is, or as it was after one of its events.
+
+        One that was asked for in the last 10 s is waited for, up to 2 s.
+        """
+        found = await self.found(execution_id, request)
+        if query.event is not None:
+            past = await run_in_threadpool(self._web.queries.execution, execution_id, query.event)
+            if past is None:
+                raise NotFound(f"execution {execution_id} has no event {query.event} or earlier")
+            found = past
+        return answer(stored_json(found))
+
+    async def flow(
+        self, execution_id: str, request: Request, _query: Annotated[Parameters, Query()]
+    ) -> Response:
+        """The revision of the flow that the execution runs."""
+        found = await self.found(execution_id, request)
+        revision = self._web.revision(found.namespace, found.flow_id, found.flow_revision)
+        document = await run_in_threadpool(self._web.flow_json, revision, with_source=True)
+        return answer(document)
+
+    def events(self, execution_id: str, query: Annotated[EventParameters, Query()]) -> Response:
+        """What happened to the execution, by number; `?event=` of it shows the state after each."""
+        found = self._web.queries.events(execution_id, query.after, query.size)
+        if not found and self._web.queries.newest_number(execution_id) is None:
+            raise NotFound(f"there is no execution {execution_id}")
+        return answer([event_json(it) for it in found])
+
+    async def kill(
+        self,
+        execution_id: str,
+        request: Request,
+        _query: Annotated[KillParameters, Query()],
+    ) -> Response:
+        """End an execution. Its running tasks are killed, nothing more is started."""
+        found = await self.found(execution_id, request)
+        if found.snapshot.state.is_terminal:
+            raise Conflict(f"execution {execution_id} has ended: {found.snapshot.state}")
+        message = self._web.router.message(KillRequested(execution_id=execution_id))
+        await run_in_threadpool(self._web.sender.send, message)
+        return answer({"message": f"execution {execution_id} will be killed"}, 202)
+
+    async def file(
+        self,
+        execution_id: str,
+        request: Request,
+        query: Annotated[FileParameters, Query()],
+    ) -> Response:
+        """Download a file of the execution: of its inputs, or of its tasks' outputs."""
+        found = await self.found(execution_id, request)
+        folder = found.namespace.replace(".", "/")
+        own = f"{SCHEME}/{folder}/{found.flow_id}/executions/{execution_id}/"
+        path = unquote(query.path)
+        if not path.startswith(own) or ".." in path.split("/"):
+            raise UserError(f"{query.path!r} is no file of this execution: they start with {own}")
+        size = await run_in_threadpool(self._web.blobs.size, query.path)
+        content = await run_in_threadpool(self._web.blobs.open, query.path)
+        name = quote(path.rpartition("/")[2])
+        headers = {
+            "Content-Length": str(size),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return StreamingResponse(
+            _chunks(content), headers=headers, media_type="application/octet-stream"
+        )
+
+    async def found(self, execution_id: str, request: Request) -> StoredExecution:
+        """Raises NotFound, for a young execution only after a while."""
+        found = await run_in_threadpool(self._web.queries.execution, execution_id)
+        if found is None and self._is_young(execution_id):
+            found = await wait_until(
+                self._web.queries,
+                execution_id,
+                lambda _: True,
+                YOUNG_TIMEOUT,
+                request.is_disconnected,
+            )
+        if found is None:
+            raise NotFound(f"there is no execution {execution_id}")
+        return found
+
+    def _is_young(self, execution_id: str) -> bool:
+        try:
+            shard_of(execution_id)
+            return abs(self._web.clock.wall() - time_of(execution_id)) < YOUNG_MS
+        except ValueError:
+            return False
+
+
+def _sort_field(field: str) -> str:
+    return _SORT_FIELDS.get(field, field.removeprefix("state."))
+
+
+def _refused(path: str, message: str) -> InputRefused:
+    return InputRefused([Problem(message, path)])
+
+
+def _chunks(content: IO[bytes]) -> Iterator[bytes]:
+    with content:
+        while chunk := content.read(_CHUNK):
+            yield chunk

@@ -1,0 +1,212 @@
+"""The endpoint that starts an execution: everything is checked before the log has the request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from kestrapy.errors import InputRefused, Problem
+from kestrapy.language.inputs import resolve_inputs
+from kestrapy.machine.commands import ExecutionSubmitted
+from kestrapy.machine.outputs import ExecutionSnapshot, FlowRevision, StateChange
+from kestrapy.model.flow import Flow
+from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.state import State
+from kestrapy.ports.blobs import SCHEME
+from kestrapy.ports.store import StoredExecution, StoreUnavailable
+from kestrapy.servers.webserver.answers import Conflict, answer
+from kestrapy.servers.webserver.executions import stored_json
+from kestrapy.servers.webserver.parameters import SubmissionParameters, parse_labels
+from kestrapy.servers.webserver.watch import wait_until
+from kestrapy.servers.webserver.web import Web
+from kestrapy.wire.kestra_json import TENANT, iso_date
+
+FIRST_EVENT_TIMEOUT = 2.0
+END_TIMEOUT = 600.0
+_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_MAX_FIELD_BYTES = 1 << 20
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+Uploads = dict[str, tuple[str, UploadFile]]
+"""By the input: the URI that its file gets, and the file."""
+
+
+class SubmissionEndpoint:
+    def __init__(self, web: Web):
+        self._web = web
+
+    def router(self) -> APIRouter:
+        router = APIRouter(tags=["executions"])
+        router.add_api_route("/executions/{namespace}/{flow_id}", self.create, methods=["POST"])
+        return router
+
+    async def create(
+        self,
+        namespace: str,
+        flow_id: str,
+        request: Request,
+        query: Annotated[SubmissionParameters, Query()],
+    ) -> Response:
+        """Start an execution of a flow. The body is a form with the inputs, files included.
+
+        The answer comes when the execution is stored, at the latest after 2 s; with `wait` when it
+        has ended, at the latest after 10 minutes. Then it is the execution as it is by then.
+        """
+        async with _form(request) as form:
+            fields = list(form.multi_items())
+            submitted, stand_in = await run_in_threadpool(
+                self._submit, namespace, flow_id, query, fields
+            )
+        stored = await self._stored(submitted.execution_id, request, wait=query.wait)
+        return answer(stored_json(stored or stand_in))
+
+    def _submit(
+        self,
+        namespace: str,
+        flow_id: str,
+        query: SubmissionParameters,
+        fields: list[tuple[str, UploadFile | str]],
+    ) -> tuple[ExecutionSubmitted, StoredExecution]:
+        """-> the request that is in the log now, and what the execution will look like first."""
+        web = self._web
+        revision = web.revision(namespace, flow_id, query.revision)
+        flow = web.parsed(revision)
+        if flow.disabled:
+            raise Conflict(f"flow {namespace}.{flow_id} is disabled")
+        labels = _request_labels(query.labels)
+        token, now = web.entropy.token(), web.clock.wall()
+        shard = int(token, 16) % web.catalogue.shards
+        execution_id = derive_execution_id(shard, now, token)
+
+        values, uploads = _by_input(flow, fields, execution_id)
+        variables = _variables(flow, revision, execution_id, now, labels)
+        resolved = resolve_inputs(flow, values, variables)
+        for uri, upload in uploads.values():
+            web.blobs.put(uri, upload.file)
+        submitted = ExecutionSubmitted(
+            execution_id=execution_id,
+            namespace=namespace,
+            flow_id=flow_id,
+            revision=revision.revision,
+            inputs=_text(values),
+            labels=labels,
+        )
+        web.sender.send(web.router.message(submitted))
+        snapshot = ExecutionSnapshot(
+            state=State.CREATED,
+            histories=[StateChange(State.CREATED, now)],
+            inputs=_text(resolved),
+            outputs="{}",
+            labels={**flow.labels, **labels},
+            variables=_text(flow.variables),
+            trigger=None,
+            error="",
+        )
+        return submitted, StoredExecution(
+            execution_id, namespace, flow_id, revision.revision, -1, snapshot
+        )
+
+    async def _stored(
+        self, execution_id: str, request: Request, *, wait: bool
+    ) -> StoredExecution | None:
+        """None when it isn't stored yet, or the store is away: the request is accepted all the same."""
+
+        def enough(execution: StoredExecution) -> bool:
+            return execution.snapshot.state.is_terminal if wait else True
+
+        timeout = END_TIMEOUT if wait else FIRST_EVENT_TIMEOUT
+        try:
+            return await wait_until(
+                self._web.queries, execution_id, enough, timeout, request.is_disconnected
+            )
+        except StoreUnavailable:
+            return None
+
+
+def _form(request: Request) -> Any:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given and given not in _FORMS:
+        raise HTTPException(
+            415, f"content type {given}: inputs are sent as a multipart/form-data form"
+        )
+    return request.form(max_part_size=_MAX_FIELD_BYTES)
+
+
+def _request_labels(labels: list[str]) -> dict[str, str]:
+    found = parse_labels(labels)
+    reserved = [
+        Problem(f"label {key!r} can't be set: system. is reserved", "labels")
+        for key in found
+        if key.startswith("system.")
+    ]
+    if reserved:
+        raise InputRefused(reserved)
+    return found
+
+
+def _by_input(
+    flow: Flow, fields: list[tuple[str, UploadFile | str]], execution_id: str
+) -> tuple[dict[str, Any], Uploads]:
+    """The form's fields by input, files as the URIs that they will have. Raises InputRefused."""
+    files = {it.id for it in flow.inputs if it.type == "FILE"}
+    values: dict[str, Any] = {}
+    uploads: Uploads = {}
+    problems = []
+    for field, value in fields:
+        name = field
+        if not isinstance(value, str):
+            filename = value.filename or ""
+            # Older clients name every file's field "files", and the file after its input.
+            name = filename if field == "files" and field not in files else field
+            if name not in files:
+                problems.append(Problem(f"Unknown FILE input `{name}`", f"inputs.{name}"))
+                continue
+            uri = _upload_uri(flow, execution_id, name, filename)
+            uploads[name] = uri, value
+            value = uri
+        if name in values:
+            problems.append(Problem(f"input `{name}` is given twice", f"inputs.{name}"))
+        values[name] = value
+    if problems:
+        raise InputRefused(problems)
+    return values, uploads
+
+
+def _upload_uri(flow: Flow, execution_id: str, input_id: str, filename: str) -> str:
+    folder = flow.namespace.replace(".", "/")
+    # A name that is only dots would be another folder.
+    name = _UNSAFE.sub("_", filename).lstrip(".") or "file"
+    return f"{SCHEME}/{folder}/{flow.id}/executions/{execution_id}/inputs/{input_id}/{quote(name)}"
+
+
+def _variables(
+    flow: Flow, revision: FlowRevision, execution_id: str, now: int, labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """What the defaults of inputs may read, as the executor gives it to them."""
+    return {
+        "flow": {
+            "id": flow.id,
+            "namespace": flow.namespace,
+            "revision": revision.revision,
+            "tenantId": TENANT,
+        },
+        "execution": {
+            "id": execution_id,
+            "startDate": iso_date(now),
+            "state": State.CREATED.value,
+        },
+        "labels": dict(labels),
+        "vars": flow.variables,
+    }
+
+
+def _text(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
