@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from kestrapy.config import DEFAULT_GROUP, GROUP_KEY, TOPIC_PREFIX
 from kestrapy.errors import SettingsRefused
 from kestrapy.machine import commands as c
 from kestrapy.machine import outputs as o
@@ -20,12 +21,6 @@ _DAY = 86_400_000
 _MIB = 1 << 20
 MAX_RECORD_BYTES = _MIB
 """The largest batch that a topic takes. Records stay below 900 KB: more goes by reference."""
-MAX_GROUP_KEY = 100
-DEFAULT_GROUP = "default"
-
-_GROUP = re.compile(r"[a-zA-Z0-9_-]+")
-_PREFIX = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9._-]*")
-_MAX_PREFIX = 100
 
 _ALL = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(MAX_RECORD_BYTES)}
 _FAST_COMPACTION = {
@@ -200,6 +195,8 @@ DEAD_LETTER = Topic(
     30 * _DAY,
     True,
     (o.DeadLetter,),
+    # It holds the whole of a record that may itself be as large as a topic allows.
+    (("max.message.bytes", str(2 * MAX_RECORD_BYTES)),),
 )
 JOBS = Topic(
     "jobs.",
@@ -239,10 +236,10 @@ class Catalogue:
     """
 
     def __init__(self, prefix: str = "kestrapy.", shards: int = 4, job_partitions: int = 16):
-        if prefix and (not _PREFIX.fullmatch(prefix) or len(prefix) > _MAX_PREFIX):
+        if not re.fullmatch(TOPIC_PREFIX, prefix):
             raise SettingsRefused(
-                f"topic prefix {prefix!r}: expected at most {_MAX_PREFIX} letters, digits, '_',"
-                " '-' and '.', not beginning with '.'"
+                f"topic prefix {prefix!r}: expected at most 100 letters, digits, '_', '-' and '.',"
+                " not beginning with '.'"
             )
         for name, count in (("shards", shards), ("job partitions", job_partitions)):
             if count < 1:
@@ -299,7 +296,7 @@ class Catalogue:
 
 def check_group(group: str) -> None:
     """Raises SettingsRefused unless it can be the key of a worker group."""
-    if not _GROUP.fullmatch(group) or len(group) > MAX_GROUP_KEY:
+    if not re.fullmatch(GROUP_KEY, group):
         raise SettingsRefused(
-            f"worker group {group!r}: expected 1 to {MAX_GROUP_KEY} letters, digits, '_' and '-'"
+            f"worker group {group!r}: expected 1 to 100 letters, digits, '_' and '-'"
         )

@@ -1,0 +1,269 @@
+"""Settings: what one may set, with unit, default and limits. ``load_settings`` reads them.
+
+A YAML file has the keys in camelCase; the environment wins over it: ``KESTRAPY_WEBSERVER__PORT`` is
+``webserver.port``. Durations are ISO 8601 (``PT25S``) or a number of milliseconds, and whole
+milliseconds inside. What is secret is a ``SecretStr``, which prints as stars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from kestrapy.config_sources import read_sources, refusal
+
+DEFAULT_GROUP = "default"
+GROUP_KEY = r"[a-zA-Z0-9_-]{1,100}"
+TOPIC_PREFIX = r"([a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99})?"
+"""Patterns of what becomes part of a topic's name."""
+
+BROKER_FAILOVER_MS = 9_000
+"""How long a broker's death goes unnoticed: a heartbeat may take so long, and the worker live."""
+
+_TIMEDELTA = TypeAdapter(timedelta)
+
+
+def _milliseconds(value: object) -> object:
+    if isinstance(value, str) and value.upper().lstrip("+-").startswith("P"):
+        return _TIMEDELTA.validate_python(value) // timedelta(milliseconds=1)
+    return value
+
+
+Milliseconds = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Section(BaseModel):
+    """A part of the settings; unknown keys are refused."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        validate_default=True,
+    )
+
+
+class Kafka(Section):
+    """The log, where servers meet."""
+
+    bootstrap_servers: str = Field(
+        "localhost:9092", min_length=1, description="Brokers to begin with, `host:port,host:port`."
+    )
+    topic_prefix: str = Field(
+        "kestrapy.", pattern=f"^{TOPIC_PREFIX}$", description="What all topics' names begin with."
+    )
+    replication_factor: int = Field(
+        -1, ge=-1, le=32_767, description="Replicas of topics that are made; -1: the brokers' own."
+    )
+    schema_registry_url: SecretStr | None = Field(
+        None, description="Schema registry with Confluent's API; may have `user:password@`."
+    )
+    librdkafka: dict[str, SecretStr] = Field(
+        {}, description="Settings of librdkafka for all clients, such as `security.protocol`."
+    )
+
+
+class WorkerGroup(Section):
+    """A named pool of workers."""
+
+    key: str = Field(pattern=f"^{GROUP_KEY}$", description="Its key, part of its topic's name.")
+    description: str = Field("", description="What it is for.")
+
+
+class Executor(Section):
+    """What executors, and schedulers alike, do with the log."""
+
+    commit: Literal["log", "per-batch"] = Field(
+        "log",
+        description="`log`: outputs at once, checkpoints behind; `per-batch`: one transaction.",
+    )
+    checkpoint_interval: Milliseconds = Field(
+        500, le=5_000, description="Between two checkpoints of a shard."
+    )
+
+
+class Worker(Section):
+    """What workers do, and when one counts as lost. The times must be the same on all servers."""
+
+    worker_group: str = Field(DEFAULT_GROUP, description="Key of the group that it serves.")
+    threads: int = Field(8, ge=1, le=1_000, description="Task runs at once.")
+    termination_grace_period: Milliseconds = Field(
+        300_000, description="For running tasks to end by themselves when the worker is stopped."
+    )
+    heartbeat_interval: Milliseconds = Field(1_000, description="Between two heartbeats.")
+    lease: Milliseconds = Field(
+        25_000, description="From an acknowledged heartbeat until the worker ends its tasks."
+    )
+    end_tasks: Milliseconds = Field(
+        2_000, description="What ending all tasks may take when the lease is over."
+    )
+    lost_after: Milliseconds = Field(
+        30_000, description="Without a heartbeat until its jobs are given to others."
+    )
+
+    @model_validator(mode="after")
+    def _no_two_owners(self) -> Self:
+        """Two clocks may differ by one in a hundred, each."""
+        if self.lease * 101 + self.end_tasks * 100 >= self.lost_after * 99:
+            raise ValueError(
+                f"lease {self.lease} ms × 1.01 + endTasks {self.end_tasks} ms has to be less than"
+                f" lostAfter {self.lost_after} ms × 0.99, or two workers would run one job:"
+                " raise lostAfter"
+            )
+        if self.lease <= BROKER_FAILOVER_MS:
+            raise ValueError(
+                f"lease {self.lease} ms has to be more than a broker's failover,"
+                f" {BROKER_FAILOVER_MS} ms, or each one would end all tasks: raise lease"
+            )
+        if self.heartbeat_interval * 3 > self.lease:
+            raise ValueError(
+                f"heartbeatInterval {self.heartbeat_interval} ms has to fit three times into"
+                f" lease {self.lease} ms: lower heartbeatInterval"
+            )
+        return self
+
+
+class Indexer(Section):
+    """Relays events, logs and metrics to the store."""
+
+    batch_size: int = Field(
+        500, ge=1, le=10_000, description="Records in one transaction of the store, at most."
+    )
+
+
+class Store(Section):
+    """The database that people query."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="`sqlite:////path/file.db` or `postgresql+psycopg://user:password@host/name`;"
+        " unset: `kestrapy.db` in `dataDir`.",
+    )
+
+
+class LocalStorage(Section):
+    """Files of executions, in a folder."""
+
+    base_path: Path | None = Field(None, description="The folder; unset: `storage` in `dataDir`.")
+
+
+class Storage(Section):
+    """Where files of executions are kept."""
+
+    local: LocalStorage = Field(LocalStorage(), description="In a folder that servers share.")
+
+
+class Webserver(Section):
+    """The REST API and the user interface."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address that it listens on.")
+    port: Port = Field(8080, description="Port; 0: a free one.")
+
+
+class Endpoints(Section):
+    """`/health` and `/metrics` of the servers that have no API; 0: none."""
+
+    host: str = Field("127.0.0.1", min_length=1, description="Address that they listen on.")
+    executor: Port = Field(0, description="Port of an executor.")
+    scheduler: Port = Field(0, description="Port of a scheduler.")
+    worker: Port = Field(0, description="Port of a worker.")
+    indexer: Port = Field(0, description="Port of an indexer.")
+
+
+class Settings(Section):
+    """All settings of an installation. Servers that share topics need the same ones."""
+
+    data_dir: Path = Field(Path("~/.kestrapy"), description="Folder for what this machine keeps.")
+    shards: int = Field(
+        4, ge=1, le=1_000, description="Parts that executions are spread over; fixed for good."
+    )
+    job_partitions: int = Field(
+        16, ge=1, le=1_000, description="Partitions of each group's topic; fixed once it exists."
+    )
+    worker_groups: tuple[WorkerGroup, ...] = Field(
+        (), description="Groups beside `default`, which is always there."
+    )
+    kafka: Kafka = Kafka()
+    executor: Executor = Executor()
+    worker: Worker = Worker()
+    indexer: Indexer = Indexer()
+    store: Store = Store()
+    storage: Storage = Storage()
+    webserver: Webserver = Webserver()
+    endpoints: Endpoints = Endpoints()
+
+    @model_validator(mode="after")
+    def _groups_exist(self) -> Self:
+        keys = [group.key for group in self.worker_groups]
+        if DEFAULT_GROUP in keys:
+            raise ValueError(f"workerGroups: {DEFAULT_GROUP!r} is reserved and always there")
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            raise ValueError(f"workerGroups: {sorted(twice)[0]!r} stands there more than once")
+        if self.worker.worker_group not in self.group_keys:
+            raise ValueError(
+                f"worker.workerGroup is {self.worker.worker_group!r}, which workerGroups does not"
+                f" declare; declared: {', '.join(self.group_keys)}"
+            )
+        return self
+
+    @property
+    def group_keys(self) -> tuple[str, ...]:
+        """Keys of all worker groups, the default one first."""
+        return (DEFAULT_GROUP, *(group.key for group in self.worker_groups))
+
+    @property
+    def home(self) -> Path:
+        """``data_dir`` as an absolute path, ``~`` resolved. Not made here."""
+        return self.data_dir.expanduser().absolute()
+
+    @property
+    def store_url(self) -> str:
+        """URL of the database; it may hold a password."""
+        url = self.store.url
+        return url.get_secret_value() if url else f"sqlite:///{self.home / 'kestrapy.db'}"
+
+    @property
+    def storage_path(self) -> Path:
+        """Folder of executions' files, absolute. Not made here."""
+        path = self.storage.local.base_path
+        return path.expanduser().absolute() if path else self.home / "storage"
+
+    @property
+    def registry_url(self) -> str | None:
+        """URL of the schema registry; it may hold a password."""
+        url = self.kafka.schema_registry_url
+        return url.get_secret_value() if url else None
+
+    @property
+    def librdkafka(self) -> dict[str, str]:
+        """Settings of all Kafka clients, in the clear."""
+        return {name: value.get_secret_value() for name, value in self.kafka.librdkafka.items()}
+
+
+def load_settings(file: Path | None, env: Mapping[str, str]) -> Settings:
+    """The settings of a YAML file, if any, and of the environment, which wins.
+
+    Raises SettingsRefused: each thing that is wrong, a line each, with file and line or variable.
+    """
+    sources = read_sources(Settings, file, env)
+    try:
+        return Settings.model_validate(sources.values)
+    except ValidationError as error:
+        # Without its cause, whose text shows values that may be secret.
+        raise refusal(Settings, sources, error) from None
