@@ -1,4 +1,4 @@
-"""Answers in JSON, and errors as answers: ``{"message": …, "problems": […]}``, never a traceback."""
+"""Answers in JSON; errors are ``{"message": …, "problems": […]}``, and never a traceback."""
 
 from __future__ import annotations
 

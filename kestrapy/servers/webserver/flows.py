@@ -52,7 +52,7 @@ class FlowEndpoints:
         add("/flows", self.create, methods=["POST"], openapi_extra=_YAML_BODY)
         add("/flows/validate", self.validate, methods=["POST"], openapi_extra=_YAML_BODY)
         add("/flows/search", self.search)
-        add("/flows/{namespace}", self.list)
+        add("/flows/{namespace}", self.of_namespace)
         add("/flows/{namespace}/{flow_id}", self.update, methods=["PUT"], openapi_extra=_YAML_BODY)
         add("/flows/{namespace}/{flow_id}", self.get)
         add("/flows/{namespace}/{flow_id}/revisions", self.revisions)
@@ -85,7 +85,7 @@ class FlowEndpoints:
         return self._answer(latest if latest.source == source else self._save(flow))
 
     def validate(self, source: Source, _query: Annotated[Parameters, Query()]) -> Response:
-        """What is wrong with a flow, without saving it; `constraints` is left out when it is right."""
+        """What is wrong with a flow, which is not saved; without `constraints` it is right."""
         try:
             flow = self._parse(source)
         except FlowRefused as refused:
@@ -103,7 +103,7 @@ class FlowEndpoints:
         found = self._web.revision(namespace, flow_id, query.revision)
         return answer(self._web.flow_json(found, with_source=query.source))
 
-    def list(self, namespace: str, _query: Annotated[Parameters, Query()]) -> Response:
+    def of_namespace(self, namespace: str, _query: Annotated[Parameters, Query()]) -> Response:
         """The flows of a namespace, not of those below it."""
         found = [it for it in self._web.flows.heads() if it.namespace == namespace]
         return answer([self._web.flow_json(it, with_source=False) for it in found])

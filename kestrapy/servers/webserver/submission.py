@@ -117,7 +117,7 @@ class SubmissionEndpoint:
     async def _stored(
         self, execution_id: str, request: Request, *, wait: bool
     ) -> StoredExecution | None:
-        """None when it isn't stored yet, or the store is away: the request is accepted all the same."""
+        """None when it isn't stored yet, or the store is away; the request is accepted anyhow."""
 
         def enough(execution: StoredExecution) -> bool:
             return execution.snapshot.state.is_terminal if wait else True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +18,7 @@ Gone = Callable[[], Awaitable[bool]]
 
 async def follow(
     queries: Queries, execution_id: str, gone: Gone
-) -> AsyncIterator[StoredExecution | None]:
+) -> AsyncGenerator[StoredExecution | None, None]:
     """The execution as it is stored, each time that something of it is new; None in between.
 
     Ends after its terminal state, or when the client has left. Raises StoreUnavailable.
@@ -46,7 +46,7 @@ async def wait_until(
     timeout: float,
     gone: Gone,
 ) -> StoredExecution | None:
-    """-> the execution once it holds, or as it is after timeout seconds; None while it isn't stored."""
+    """-> the execution once it holds, or as it is after timeout seconds; None if it isn't stored."""
     found: StoredExecution | None = None
     try:
         async with (
