@@ -64,7 +64,7 @@ def _flatten(
     """Names and values; a map is opened where inputs lie within it."""
     for key, value in given.items():
         name = f"{prefix}{key}"
-        within = name not in ids and any(each.startswith(f"{name}.") for each in ids)
+        within = any(each.startswith(f"{name}.") for each in ids)
         if within and isinstance(value, Mapping):
             yield from _flatten(value, ids, f"{name}.")
         else:

@@ -25,7 +25,7 @@ def select(variables: Mapping[str, Any], names: Iterable[Path]) -> dict[str, Any
     attribute.
     """
     wanted: dict[str, Any] = {}
-    for path in sorted(names, key=len):
+    for path in names:
         _want(wanted, path)
     chosen: dict[str, Any] = _pick(variables, wanted)
     return chosen

@@ -271,6 +271,12 @@ def test_select_keeps_just_what_is_named() -> None:
     }
 
 
+def test_select_takes_names_in_any_order() -> None:
+    whole = {"outputs": {"split": {"is": 7, "or": "word"}}}
+    names = [("outputs", "split", "is"), ("outputs", "split")]
+    assert select(whole, names) == select(whole, reversed(names)) == whole
+
+
 _names = st.sampled_from(["a", "b", "c"])
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | _names,

@@ -315,6 +315,7 @@ def test_problems_of_a_task(property_: str, path: str, message: str) -> None:
         "options: '{{ a }}'",
         "options: {verbose: '{{ a }}', depth: '{{ b }}'}",
         "options: {verbose: true, depth: '{{ b }}'}",
+        "options: {verbose: true, note: '{{ decides }}'}",
     ],
 )
 def test_an_expression_fits_a_field_of_any_type(property_: str) -> None:
@@ -375,6 +376,16 @@ def test_flowable_tasks_need_children_and_only_parallel_is_concurrent() -> None:
 def test_what_a_flow_needs(source: str, message: str) -> None:
     (problem,) = problems(source)
     assert message in problem.message
+
+
+def test_problems_come_in_the_order_of_the_source() -> None:
+    source = "tasks: [{id: t, type: echo, message: 3}]\nlabels: 3\nnamespace: N\nid: -f\nbogus: 1"
+    assert [problem.line for problem in problems(source)][-4:] == [2, 3, 4, 5]
+
+
+def test_a_default_with_an_expression_is_typed_when_it_is_rendered() -> None:
+    flow = parse(with_flow("inputs: [{id: i, type: INT, max: 3, defaults: '{{ vars.i }}'}]"))
+    assert flow.inputs[0].defaults == "{{ vars.i }}"
 
 
 def test_the_default_group_is_always_declared_and_no_groups_means_no_check() -> None:

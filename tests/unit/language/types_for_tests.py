@@ -25,6 +25,7 @@ class EchoProperties(_Properties):
 class Options(_Properties):
     verbose: bool = False
     depth: int = 0
+    note: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> Options:
