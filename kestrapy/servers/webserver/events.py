@@ -50,7 +50,7 @@ class EventEndpoint:
 async def event_stream(
     queries: Queries, clock: Clock, execution_id: str, gone: Gone
 ) -> AsyncGenerator[bytes, None]:
-    """Ends with the execution, or with the client. A comment each 15 s keeps proxies from ending it."""
+    """Ends with the execution, or with the client. A comment each 15 s keeps proxies quiet."""
     name, told_at = "start", clock.monotonic()
     try:
         async with aclosing(follow(queries, execution_id, gone)) as news:

@@ -46,7 +46,7 @@ async def wait_until(
     timeout: float,
     gone: Gone,
 ) -> StoredExecution | None:
-    """-> the execution once it holds, or as it is after timeout seconds; None if it isn't stored."""
+    """-> the execution once it holds, or as it is after timeout seconds, which may be None."""
     found: StoredExecution | None = None
     try:
         async with (
