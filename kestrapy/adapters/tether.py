@@ -15,7 +15,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -24,24 +25,28 @@ PR_SET_PDEATHSIG = 1
 def spawn(
     argv: Sequence[str],
     *,
-    log: Path,
+    log: Path | None,
+    env: Mapping[str, str] | None = None,
     death_signal: signal.Signals = signal.SIGKILL,
     uid: int = -1,
 ) -> subprocess.Popen[bytes]:
     """Start argv as a child that gets death_signal when this thread's process ends.
 
-    log: file that its output is appended to. uid: the user (and group) to become first; -1: stay.
-    The child has a session of its own, so that Ctrl-C in a terminal does not reach it.
+    log: file that its output is appended to; None: where ours goes. env: None: as ours. uid: the
+    user (and group) to become first; -1: stay. The child has a session of its own, so that Ctrl-C
+    in a terminal does not reach it.
     """
     # -I -S: neither the environment nor site-packages may slow or divert the few lines of main.
     # It changes the user, too, as a change after the request would take the request back.
     launch = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(death_signal))]
-    with log.open("ab") as output:
+    command = [*launch, str(uid), *argv]
+    with log.open("ab") if log is not None else nullcontext(None) as output:
         return subprocess.Popen(
-            [*launch, str(uid), *argv],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=None if output is None else subprocess.STDOUT,
+            env=env,
             start_new_session=True,
         )
 

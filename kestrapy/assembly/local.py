@@ -26,6 +26,7 @@ from kestrapy.assembly.parts import (
     build_executor,
     build_worker,
 )
+from kestrapy.config import DEFAULT_GROUP
 from kestrapy.errors import LogUnavailable
 from kestrapy.machine.commands import ExecutionSubmitted, FlowSaveRequested, KillRequested
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
@@ -38,7 +39,7 @@ from kestrapy.servers.loop import Ticking, run_until
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.run_context import Tools
 from kestrapy.wire.codec import Codec
-from kestrapy.wire.topics import DEFAULT_GROUP, Catalogue
+from kestrapy.wire.topics import Catalogue
 
 log = logging.getLogger(__name__)
 

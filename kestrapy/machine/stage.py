@@ -38,7 +38,9 @@ class Arrival(NamedTuple):
 class Fold(Protocol):
     """The rules of one kind of stage; pure."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the stage, as sources and checkpoints name it."""
 
     def step(self, state: EntityMap, arrival: Arrival, at: int) -> Step: ...
 

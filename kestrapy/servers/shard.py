@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from kestrapy.errors import RecordRefused
@@ -247,7 +248,7 @@ class Shard:
             if self._per_batch:
                 self._batch.append(message)
             elif isinstance(output, Job):
-                self.outbox.send(message, lambda error, job=output: self._undeliverable(job, error))
+                self.outbox.send(message, partial(self._undeliverable, output))
             else:
                 self.outbox.send(message)
 

@@ -4,7 +4,7 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from kestrapy.machine.outputs import Job
@@ -41,6 +41,9 @@ class Supervision(Protocol):
 
     def announce(self, worker_id: str) -> None:
         """This process is that worker: when it dies, the next one is told."""
+
+    def settle(self, worker_ids: Sequence[str]) -> None:
+        """It stands in the log that these earlier workers are gone: the next one needn't say it."""
 
     def renew(self, until: int) -> None:
         """Worker and tasks may live until this boot time, ms."""

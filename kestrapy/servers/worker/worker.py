@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from kestrapy.errors import KestrapyError, RecordRefused
 from kestrapy.machine.commands import Claimed, Heartbeat, Result, Returned, WorkerGone
@@ -106,6 +107,15 @@ class Worker:
         self._paused = False
         self._stop_by: int | None = None
 
+    @property
+    def running(self) -> int:
+        """Jobs that run now."""
+        return sum(hand.stand is Stand.RUNNING for hand in list(self._hands.values()))
+
+    def lease_problem(self) -> str | None:
+        """None while the lease is held."""
+        return None if self._lease.is_held(self._clock.boottime()) else "no heartbeat was acked"
+
     # Its life
 
     def stop(self, now: int) -> None:
@@ -148,8 +158,13 @@ class Worker:
         self._inbox.assign({inbox: self._inbox.end_offset(inbox, 10.0)})
         self._supervision.announce(self.settings.worker_id)
         for worker_id in self.settings.gone:
-            self._producer.send(self._router.message(WorkerGone(worker_id)))
+            message = self._router.message(WorkerGone(worker_id))
+            self._producer.send(message, partial(self._gone_acked, worker_id))
         self._joined = True
+
+    def _gone_acked(self, worker_id: str, error: SendError | None) -> None:
+        if error is None:
+            self._supervision.settle([worker_id])
 
     def _beat(self, now: int) -> None:
         if now < self._beat_due:
@@ -157,13 +172,12 @@ class Worker:
         self._beat_due = now + self.settings.heartbeat_interval
         self._beats += 1
         sent = self._clock.boottime()
-        running = sum(hand.stand is Stand.RUNNING for hand in self._hands.values())
         beat = Heartbeat(
             worker_id=self.settings.worker_id,
             sequence=self._beats,
             worker_group=self.settings.group,
             slots=self.settings.slots,
-            running=running,
+            running=self.running,
             version=self.settings.version,
         )
         self._producer.send(self._router.message(beat), lambda error: self._beat_acked(sent, error))
@@ -311,7 +325,7 @@ class Worker:
             self._report(hand, TaskOutcome(State.KILLED), now)
 
     def _start_granted(self, now: int) -> None:
-        running = sum(hand.stand is Stand.RUNNING for hand in self._hands.values())
+        running = self.running
         granted = [hand for hand in self._hands.values() if hand.stand is Stand.GRANTED]
         for hand in granted:
             if self._stop_by is not None:

@@ -1,0 +1,252 @@
+"""The five servers as processes, from settings: each function here is the whole life of one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from prometheus_client import Gauge
+
+from kestrapy.adapters.blobs.local import LocalBlobs
+from kestrapy.adapters.kafka.log import KafkaLog
+from kestrapy.adapters.process.launcher import connect_to_supervisor, gone_workers
+from kestrapy.adapters.sql.schema import upgrade
+from kestrapy.adapters.sql.writer import SqlIndexWriter
+from kestrapy.adapters.system import SystemClock, SystemEntropy
+from kestrapy.assembly.parts import (
+    OwnerOptions,
+    Parts,
+    WorkerOptions,
+    build_executor,
+    build_scheduler,
+    build_worker,
+)
+from kestrapy.config import Settings
+from kestrapy.errors import TopicUnfit
+from kestrapy.plugins.registry import REGISTRY
+from kestrapy.servers.health import Check, HealthServer
+from kestrapy.servers.indexer import Indexer
+from kestrapy.servers.loop import run_until
+from kestrapy.servers.owner import Owner
+from kestrapy.servers.worker.job_runner import TaskJobRunner
+from kestrapy.servers.worker.run_context import Tools
+from kestrapy.servers.worker.worker import Worker
+from kestrapy.wire.codec import Codec
+from kestrapy.wire.fitness import unfit
+from kestrapy.wire.registry import SchemaRegistry
+from kestrapy.wire.topics import Catalogue
+
+log = logging.getLogger(__name__)
+
+TOPICS_TIMEOUT = 30.0
+INSTANCE_VARIABLE = "KESTRAPY_INSTANCE_ID"
+"""Names this server in its consumer group; its parent gives it, so that a restart costs no
+rebalance.
+"""
+
+
+def instance_id() -> str:
+    return os.environ.get(INSTANCE_VARIABLE, "")
+
+
+def parts_of(settings: Settings, client: str) -> Parts:
+    """What servers share. client: shown by the brokers. Connects to nothing."""
+    clock = SystemClock()
+    registry_url = settings.registry_url
+    return Parts(
+        log=KafkaLog(
+            settings.kafka.bootstrap_servers,
+            f"kestrapy-{client}-{socket.gethostname()}-{os.getpid()}",
+            settings.librdkafka,
+            replication_factor=settings.kafka.replication_factor,
+            clock=clock,
+        ),
+        codec=Codec(SchemaRegistry(registry_url) if registry_url else None),
+        catalogue=Catalogue(settings.kafka.topic_prefix, settings.shards, settings.job_partitions),
+        registry=REGISTRY,
+        groups=settings.group_keys,
+        clock=clock,
+        entropy=SystemEntropy(),
+    )
+
+
+def ensure_topics(parts: Parts) -> list[str]:
+    """Make the topics that are missing. -> their names. Raises TopicUnfit where one would lose
+    records.
+    """
+    topics = parts.log.topics()
+    specs = parts.catalogue.specs(parts.groups)
+    made = topics.create(specs, TOPICS_TIMEOUT)
+    described = topics.describe([spec.name for spec in specs], TOPICS_TIMEOUT)
+    wrong = [problem for spec in specs for problem in unfit(spec, described.get(spec.name))]
+    if wrong:
+        raise TopicUnfit("; ".join(wrong))
+    return made
+
+
+@contextmanager
+def stopping() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    before = {it: signal.signal(it, lambda *_: stop.set()) for it in _STOP_SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def endpoint(settings: Settings, port: int, checks: Mapping[str, Check]) -> Iterator[None]:
+    """/health and /metrics while the block runs; nothing where port is 0."""
+    server = HealthServer(settings.endpoints.host, port, checks) if port else None
+    try:
+        yield
+    finally:
+        if server is not None:
+            server.close()
+
+
+def run_executor(settings: Settings) -> None:
+    _run_owner(settings, "executor", build_executor, settings.endpoints.executor)
+
+
+def run_scheduler(settings: Settings) -> None:
+    _run_owner(settings, "scheduler", build_scheduler, settings.endpoints.scheduler)
+
+
+def _run_owner(
+    settings: Settings,
+    kind: str,
+    build: Callable[[Parts, OwnerOptions, ThreadPoolExecutor], Owner],
+    port: int,
+) -> None:
+    parts = parts_of(settings, kind)
+    ensure_topics(parts)
+    options = OwnerOptions(
+        instance_id=instance_id(),
+        interval=settings.executor.checkpoint_interval,
+        per_batch=settings.executor.commit == "per-batch",
+        lost_after=settings.worker.lost_after,
+    )
+    with ThreadPoolExecutor(2, "checkpoint") as threads, stopping() as stop:
+        owner = build(parts, options, threads)
+        _measure_owner(owner)
+        with endpoint(settings, port, {"shards": lambda: _refusals(owner)}):
+            log.info("%s is up", kind)
+            try:
+                run_until(owner, parts.clock, stop)
+            finally:
+                owner.close()
+
+
+def _refusals(owner: Owner) -> str | None:
+    return "; ".join(f"shard {it}: {why}" for it, why in owner.refused.items()) or None
+
+
+def _measure_owner(owner: Owner) -> None:
+    owned = Gauge("kestrapy_shards_owned", "Shards that this server owns.")
+    owned.set_function(lambda: len(owner.shards))
+    folded = Gauge("kestrapy_commands_folded", "Commands folded since each shard was taken over.")
+    folded.set_function(lambda: sum(it.folded for it in list(owner.shards.values())))
+
+
+def run_worker(settings: Settings) -> int:
+    """Run under a supervisor, which started this process. -> exit code."""
+    supervisor = connect_to_supervisor()
+    parts = parts_of(settings, "worker")
+    options = WorkerOptions(
+        group=settings.worker.worker_group,
+        slots=settings.worker.threads,
+        instance_id=instance_id(),
+        gone=tuple(gone_workers()),
+        heartbeat_interval=settings.worker.heartbeat_interval,
+        lease=settings.worker.lease,
+        grace=settings.worker.termination_grace_period,
+    )
+    tools = Tools(
+        LocalBlobs(settings.storage_path), supervisor, parts.clock, settings.home / "work"
+    )
+    worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
+    _measure_worker(worker)
+    with (
+        stopping() as stop,
+        endpoint(settings, settings.endpoints.worker, {"lease": worker.lease_problem}),
+    ):
+        log.info("worker %s of group %s is up", worker.settings.worker_id, options.group)
+        run_until(StoppableWorker(worker, stop), parts.clock, _WhenDone(worker))
+        worker.close()
+    return 0
+
+
+class StoppableWorker:
+    """Lets a worker know that its process was asked to stop; it goes on until nothing is in
+    hand.
+    """
+
+    def __init__(self, worker: Worker, stop: threading.Event):
+        self._worker = worker
+        self._stop = stop
+
+    def tick(self, now: int, patience: int = 0) -> int:
+        if self._stop.is_set():
+            self._worker.stop(now)
+        return self._worker.tick(now, patience)
+
+
+class _WhenDone(threading.Event):
+    """Set once the worker has nothing in hand any more."""
+
+    def __init__(self, worker: Worker):
+        super().__init__()
+        self._worker = worker
+
+    def is_set(self) -> bool:
+        return self._worker.is_done
+
+
+def _measure_worker(worker: Worker) -> None:
+    labels = {"worker_group": worker.settings.group}
+    running = Gauge("kestrapy_worker_running_jobs", "Jobs that run here.", labels.keys())
+    running.labels(**labels).set_function(lambda: worker.running)
+    slots = Gauge("kestrapy_worker_slots", "Jobs that may run here at once.", labels.keys())
+    slots.labels(**labels).set(worker.settings.slots)
+
+
+def run_indexer(settings: Settings) -> None:
+    parts = parts_of(settings, "indexer")
+    ensure_topics(parts)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.store_url)
+    writer = SqlIndexWriter(settings.store_url)
+    indexer = Indexer(parts.log, parts.router, writer, parts.clock, instance_id=instance_id())
+    with stopping() as stop, endpoint(settings, settings.endpoints.indexer, {}):
+        log.info("indexer is up")
+        try:
+            run_until(indexer, parts.clock, stop)
+        finally:
+            indexer.close()
+            writer.close()
+
+
+def of_group(settings: Settings, group: str | None, threads: int | None) -> Settings:
+    """The settings of a worker of this group and with so many threads, where they are given."""
+    worker = settings.worker.model_copy(
+        update={
+            name: value
+            for name, value in (("worker_group", group), ("threads", threads))
+            if value is not None
+        }
+    )
+    return Settings.model_validate(
+        settings.model_dump(by_alias=True) | {"worker": worker.model_dump(by_alias=True)}
+    )
