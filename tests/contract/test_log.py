@@ -100,6 +100,11 @@ class Listener:
         self.told.append((self.name, what, sorted(one.index for one in partitions)))
 
 
+class Failing(Listener):
+    def assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        raise ZeroDivisionError
+
+
 class Bench:
     """A log with names of its own; closes what it made."""
 
@@ -534,13 +539,24 @@ def test_a_static_member_comes_back_without_a_rebalance(bench: Bench) -> None:
 
 
 def test_of_two_with_one_instance_id_the_older_one_ends(bench: Bench) -> None:
-    topic, group = bench.topic(), bench.name()
-    older = bench.member(group, topic, Listener(), "one")
+    topic, group, listener = bench.topic(), bench.name(), Listener()
+    older = bench.member(group, topic, listener, "one")
     poll_until([older], lambda: len(older.assignment()) == 1)
     newer = bench.member(group, topic, Listener(), "one")
     poll_until([newer], lambda: len(newer.assignment()) == 1)
     with pytest.raises(LogUnavailable):
         poll_until([older, newer], lambda: False)
+    assert listener.told[-1][1] == "lost"
+    assert older.assignment() == []
+
+
+def test_what_a_listener_raises_comes_out_of_poll_and_no_record_is_given(bench: Bench) -> None:
+    topic = bench.topic()
+    bench.append(topic, b"0")
+    member = bench.member(bench.name(), topic, Failing())
+    with pytest.raises(ZeroDivisionError):
+        gather(member, 1)
+    assert member.poll(1, 0.3) == []
 
 
 # Transactions

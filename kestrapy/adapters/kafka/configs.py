@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from kestrapy.errors import SettingsRefused
 from kestrapy.ports.clock import Clock
@@ -15,6 +15,7 @@ from kestrapy.ports.clock import Clock
 logger = logging.getLogger("kestrapy.kafka")
 
 Settings = dict[str, Any]
+Client = TypeVar("Client")
 
 _CLIENT: Settings = {
     "log_level": 4,  # warnings
@@ -142,11 +143,17 @@ class Cluster:
             if _bare(name) in _FIXED:
                 raise SettingsRefused(f"kafka setting {name} is not for you to choose: remove it")
 
-    def settings(self, kind: str, **own: Any) -> Settings:
-        """For a client of a kind: admin, producer, transactions, reader or member.
+    def client(self, make: Callable[[Settings], Client], kind: str, own: Settings) -> Client:
+        """Make a client of a kind: admin, producer, transactions, reader or member.
 
-        own: settings of this one, with ``_`` for ``.`` in their names.
+        own: settings of this one. Raises SettingsRefused.
         """
+        try:
+            return make({**self._settings(kind), **own})
+        except KafkaException as error:
+            raise SettingsRefused(f"kafka settings of a {kind}: {error.args[0].str()}") from error
+
+    def _settings(self, kind: str) -> Settings:
         family = _FAMILY.get(kind, kind)
         return {
             "bootstrap.servers": self.bootstrap_servers,
@@ -161,7 +168,6 @@ class Cluster:
                 for name, value in self.extra.items()
                 if name.startswith(f"{family}.")
             },
-            **{name.replace("_", "."): value for name, value in own.items()},
         }
 
 

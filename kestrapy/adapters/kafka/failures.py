@@ -17,6 +17,9 @@ MISSING = frozenset(
 )
 """There is no such topic, or no such partition of it."""
 
+FATAL = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})  # noqa: SLF001
+"""The client can do nothing any more. ``KafkaError.fatal`` does not say so of these events."""
+
 PARTITION_END: int = KafkaError._PARTITION_EOF  # noqa: SLF001
 POSITION_GONE: int = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
 POLLED_LATE: int = KafkaError._MAX_POLL_EXCEEDED  # noqa: SLF001

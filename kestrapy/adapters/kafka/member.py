@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException
 
-from kestrapy.adapters.kafka.configs import Cluster, logger
-from kestrapy.adapters.kafka.failures import MISSING, POLLED_LATE, POSITION_GONE
+from kestrapy.adapters.kafka.configs import Cluster, Settings, logger
+from kestrapy.adapters.kafka.failures import FATAL, MISSING, POLLED_LATE, POSITION_GONE
 from kestrapy.adapters.kafka.records import Raw, at, to_record
-from kestrapy.errors import KestrapyError, LogUnavailable, TopicUnfit
+from kestrapy.errors import LogUnavailable, TopicUnfit
 from kestrapy.ports.log import Partition, RebalanceListener, Record
 
 Places = list[confluent_kafka.TopicPartition]
@@ -32,10 +32,13 @@ class KafkaMember:
         self._given: dict[Partition, int] = {}
         self._gone: set[Partition] = set()
         self._paused = False
-        self._error: KestrapyError | None = None
-        own = {"group_instance_id": instance_id} if instance_id else {}
-        settings = cluster.settings("member", group_id=group, **own)
-        self._consumer = confluent_kafka.Consumer({**settings, "on_commit": _committed})
+        self._unfit: dict[Partition, str] = {}
+        self._error = ""
+        self._fenced = ""
+        own: Settings = {"group.id": group, "on_commit": _committed}
+        if instance_id:
+            own["group.instance.id"] = instance_id
+        self._consumer = cluster.client(confluent_kafka.Consumer, "member", own)
         self._consumer.subscribe(
             list(topics),
             on_assign=self._on_assign,
@@ -44,17 +47,15 @@ class KafkaMember:
         )
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
-        if self._error is not None:
-            raised, self._error = self._error, None
-            raise raised
+        self._complain()
         records: list[Record] = []
         for message in self._fetch(limit, timeout):
             if (error := message.error()) is not None:
                 self._meet(message, error)
             elif Partition(message.topic(), message.partition()) in self._owned:
                 records.append(to_record(message))
-        if self._error is not None and not records:
-            return self.poll(limit, 0)
+        if not records:
+            self._complain()
         return records
 
     def pause(self) -> None:
@@ -99,8 +100,21 @@ class KafkaMember:
             logger.warning("polled too late, joining again: %s", error.str())
         elif error.code() in MISSING:
             logger.warning("waiting for %s: %s", message.topic(), error.str())
+        elif error.code() in FATAL:
+            self._fenced = f"out of the group for good: {error.str()}"
+            self._on_lost(self._consumer, self._places())
         else:
-            self._error = LogUnavailable(f"group membership: {error.str()}")
+            self._error = f"group membership: {error.str()}"
+
+    def _complain(self) -> None:
+        """Raise what ``_meet`` met: what nobody can mend again and again, other things once."""
+        if self._fenced:
+            raise LogUnavailable(self._fenced)
+        for text in self._unfit.values():
+            raise TopicUnfit(text)
+        if text := self._error:
+            self._error = ""
+            raise LogUnavailable(text)
 
     def _start_anew(self, partition: Partition) -> None:
         """Where nothing was committed, or that offset is gone, start at the first record.
@@ -110,7 +124,7 @@ class KafkaMember:
         if partition not in self._owned:
             return
         if partition in self._given:
-            self._error = TopicUnfit(
+            self._unfit[partition] = (
                 f"{partition.topic}[{partition.index}] has no offset {self._given[partition]}:"
                 " its records were deleted, or the topic was made anew"
             )
@@ -139,9 +153,9 @@ class KafkaMember:
             consumer.incremental_unassign(places)
 
     def _on_lost(self, consumer: confluent_kafka.Consumer, places: Places) -> None:
-        if not places:
+        gone = [partition for partition in _partitions(places) if partition in self._owned]
+        if not gone:
             return
-        gone = _partitions(places)
         self._forget(gone)
         try:
             self._listener.lost(gone)
@@ -158,6 +172,7 @@ class KafkaMember:
         self._gone.update(partitions)
         for partition in partitions:
             self._given.pop(partition, None)
+            self._unfit.pop(partition, None)
 
     def _places(self) -> Places:
         return [at(partition, OFFSET_INVALID) for partition in self.assignment()]

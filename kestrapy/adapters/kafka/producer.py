@@ -24,7 +24,7 @@ class KafkaProducer:
 
     def __init__(self, cluster: Cluster):
         self._clock = cluster.clock
-        self._client = confluent_kafka.Producer(cluster.settings("producer"))
+        self._client = cluster.client(confluent_kafka.Producer, "producer", {})
         self._refused: deque[tuple[OnAck, SendError]] = deque()
 
     def send(self, message: Message, on_ack: OnAck | None = None) -> None:

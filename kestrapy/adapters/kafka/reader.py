@@ -20,9 +20,10 @@ class KafkaReader:
     def __init__(self, cluster: Cluster):
         self._clock = cluster.clock
         # librdkafka wants a group's name even where there is no group.
-        settings = cluster.settings("reader", group_id=f"{cluster.client_id}-reader")
-        self._consumer = confluent_kafka.Consumer({**settings, "error_cb": self._on_error})
+        own = {"group.id": f"{cluster.client_id}-reader", "error_cb": self._on_error}
+        self._consumer = cluster.client(confluent_kafka.Consumer, "reader", own)
         self._positions: dict[Partition, int] = {}
+        self._unfit: dict[Partition, str] = {}
         self._error: KestrapyError | None = None
 
     def assign(self, positions: Mapping[Partition, int]) -> None:
@@ -41,17 +42,19 @@ class KafkaReader:
             self._consumer.incremental_unassign([at(partition, -1) for partition in gone])
         for partition in gone:
             del self._positions[partition]
+            self._unfit.pop(partition, None)
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
         deadline = self._clock.monotonic() + round(timeout * 1000)
         while True:
-            if self._error is not None:
-                error, self._error = self._error, None
-                raise error
+            self._complain()
             records, passed = self._sort(fetch(self._consumer, limit, max(timeout, 0)))
             timeout = (deadline - self._clock.monotonic()) / 1000
-            if records or passed or (timeout <= 0 and self._error is None):
+            if records or passed:
                 return records
+            if timeout <= 0:
+                self._complain()
+                return []
 
     def position(self, partition: Partition) -> int:
         return self._positions[partition]
@@ -82,22 +85,28 @@ class KafkaReader:
                 passed |= message.offset() > positions[place]
                 positions[place] = max(positions[place], message.offset())
             else:
-                self._error = self._meaning(message)
+                self._meet(place, error)
         return records, passed
 
-    def _meaning(self, message: Raw) -> KestrapyError:
-        error = message.error()
-        partition = Partition(message.topic(), message.partition())
+    def _meet(self, partition: Partition, error: KafkaError) -> None:
         name = _name(partition)
         if error.code() == POSITION_GONE:
-            offset = self._positions[partition]
-            return TopicUnfit(
-                f"{name} has no offset {offset}:"
+            self._unfit[partition] = (
+                f"{name} has no offset {self._positions[partition]}:"
                 f" its records were deleted, or the topic was made anew ({error.str()})"
             )
-        if error.code() in MISSING:
-            return TopicUnfit(f"no partition {name}: create the topic ({error.str()})")
-        return LogUnavailable(f"read {name}: {error.str()}")
+        elif error.code() in MISSING:
+            self._unfit[partition] = f"no partition {name}: create the topic ({error.str()})"
+        else:
+            self._error = LogUnavailable(f"read {name}: {error.str()}")
+
+    def _complain(self) -> None:
+        """Raise what was met: that a partition is unfit until it is unassigned, the rest once."""
+        for text in self._unfit.values():
+            raise TopicUnfit(text)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
 
     def _on_error(self, error: KafkaError) -> None:
         """That a topic is gone is said here, and not in place of a record."""

@@ -29,7 +29,7 @@ _REQUIRED = {"message.timestamp.type": "LogAppendTime"}
 class KafkaTopics:
     def __init__(self, cluster: Cluster):
         self._cluster = cluster
-        self._admin = AdminClient(cluster.settings("admin"))
+        self._admin = cluster.client(AdminClient, "admin", {})
 
     def create(self, specs: Sequence[TopicSpec], timeout: float) -> list[str]:
         """Returns when clients see the topics."""

@@ -31,9 +31,8 @@ class KafkaTransactions:
 
     def begin_epoch(self, timeout: float) -> None:
         self._drop()
-        client = confluent_kafka.Producer(
-            self._cluster.settings("transactions", transactional_id=self._id)
-        )
+        own = {"transactional.id": self._id}
+        client = self._cluster.client(confluent_kafka.Producer, "transactions", own)
         try:
             client.init_transactions(timeout)
         except KafkaException as error:
