@@ -1,0 +1,142 @@
+"""What stands in for the executor where only the webserver is tested: it answers at once.
+
+A submitted execution is CREATED, then RUNNING with one task run. It ends when the test says so, or
+at once where an input ``end`` is given; a kill ends it KILLED.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import msgspec
+
+from kestrapy.machine import admission
+from kestrapy.machine.commands import ExecutionSubmitted, FlowSaveRequested, KillRequested
+from kestrapy.machine.entities import Entity
+from kestrapy.machine.outputs import (
+    AttemptSnapshot,
+    ExecutionEvent,
+    ExecutionSnapshot,
+    StateChange,
+    TaskRunSnapshot,
+)
+from kestrapy.model.state import State
+from kestrapy.ports.log import Log, Partition, Record
+from kestrapy.servers.indexer import Indexer
+from kestrapy.servers.router import Router
+
+
+class StandIn:
+    """Runs in a thread of its own, and the indexer with it, until ``close``."""
+
+    def __init__(self, log: Log, router: Router, indexer: Indexer):
+        self._router = router
+        self._indexer = indexer
+        self._reader = log.reader()
+        self._producer = log.producer()
+        topics = router.catalogue
+        for topic in (topics.requests, topics.executions, topics.admission):
+            self._reader.assign({Partition(topic, it): 0 for it in range(topics.shards)})
+        self._flows: dict[str, Entity] = {}
+        self._submitted: dict[str, ExecutionSubmitted] = {}
+        self._number = 0
+        self._paused = threading.Event()
+        self._paused.set()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing = True
+        self._paused.set()
+        self._thread.join()
+        self._indexer.close()
+
+    def pause(self) -> None:
+        """Answer nothing until ``resume``."""
+        self._paused.clear()
+
+    def resume(self) -> None:
+        self._paused.set()
+
+    def send(self, record: Any) -> None:
+        self._producer.send(self._router.message(record))
+
+    def end(self, execution_id: str, state: State = State.SUCCESS) -> None:
+        self._event(execution_id, *_UP_TO_RUNNING, state)
+
+    def _run(self) -> None:
+        while not self._closing:
+            self._paused.wait()
+            for record in self._reader.poll(100, 0.005):
+                self._answer(record)
+            self._indexer.tick(0)
+
+    def _answer(self, record: Record) -> None:
+        command = self._router.codec.decode(record).record
+        match command:
+            case FlowSaveRequested():
+                step = admission.step(self._flows, command, record.timestamp)
+                self._flows.update({key: it for key, it in step.changes.items() if it is not None})
+                for output in step.outputs:
+                    self.send(output)
+            case ExecutionSubmitted():
+                self._submitted[command.execution_id] = command
+                self._event(command.execution_id, State.CREATED)
+                self._task_run(command.execution_id)
+                self._event(command.execution_id, *_UP_TO_RUNNING)
+                if "end" in msgspec.json.decode(command.inputs):
+                    self.end(command.execution_id)
+            case KillRequested():
+                self.end(command.execution_id, State.KILLED)
+
+    def _event(self, execution_id: str, *states: State) -> None:
+        submitted = self._submitted[execution_id]
+        snapshot = ExecutionSnapshot(
+            state=states[-1],
+            histories=[StateChange(state, 1000 + place) for place, state in enumerate(states)],
+            inputs=submitted.inputs,
+            outputs="{}",
+            labels=submitted.labels,
+            variables="{}",
+            trigger=None,
+            error="",
+        )
+        self._send_event(submitted, execution=snapshot)
+
+    def _task_run(self, execution_id: str) -> None:
+        history = [StateChange(State.CREATED, 1000), StateChange(State.RUNNING, 1001)]
+        snapshot = TaskRunSnapshot(
+            id=f"{execution_id}-0",
+            task_id="hello",
+            parent_id="",
+            value=None,
+            iteration=-1,
+            ordinal=0,
+            state=State.RUNNING,
+            histories=history,
+            attempts=[AttemptSnapshot(1, "w1", history)],
+            outputs="{}",
+            error="",
+            worker_group="default",
+            worker_id="w1",
+            epoch=1,
+        )
+        self._send_event(self._submitted[execution_id], task_run=snapshot)
+
+    def _send_event(self, submitted: ExecutionSubmitted, **what: Any) -> None:
+        self._number += 1
+        event = ExecutionEvent(
+            execution_id=submitted.execution_id,
+            number=self._number,
+            at=1000 + self._number,
+            namespace=submitted.namespace,
+            flow_id=submitted.flow_id,
+            flow_revision=submitted.revision,
+            **what,
+        )
+        self.send(event)
+
+
+_UP_TO_RUNNING = (State.CREATED, State.RUNNING)
