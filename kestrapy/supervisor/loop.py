@@ -135,7 +135,7 @@ class Supervisor:
                 self._spawn(message, channel.take_descriptors(2))
             case "kill":
                 self._tasks.kill(message["id"], message["grace"], time.monotonic())
-            case "lease" if not self._over:
+            case "lease":
                 self._lease = max(message["until"], self._lease or 0)
             case "announce" if self._keeper:
                 self._keeper.announce(message["worker"])

@@ -10,7 +10,6 @@ import os
 import selectors
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from kestrapy.supervisor import linux
@@ -21,18 +20,18 @@ _STUCK = 1.0
 """Seconds that a guardian has to end everything before the supervisor does it itself."""
 
 
-@dataclass
 class _Task:
-    """step: how many were taken to kill it. kill_at: monotonic seconds of the next, harder step."""
+    """step: how many were taken to kill it; kill_at: monotonic seconds of the next, harder one."""
 
-    id: int
-    guardian: int
-    report: int
-    started: bool = False
-    failed: bool = False
-    ended: int | None = None
-    kill_at: float | None = None
-    step: int = 0
+    def __init__(self, number: int, guardian: int, report: int):
+        self.id = number
+        self.guardian = guardian
+        self.report = report
+        self.started = False
+        self.failed = False
+        self.ended: int | None = None
+        self.kill_at: float | None = None
+        self.step = 0
 
 
 class Tasks:

@@ -45,6 +45,9 @@ def main() -> None:
                 launcher.settle(names)
             case {"lease": ms}:
                 launcher.renew(SystemClock().boottime() + ms)
+            case {"stop_with_lease": ms}:
+                launcher.renew(SystemClock().boottime() + ms)
+                os.kill(os.getpid(), signal.SIGSTOP)
             case {"spawn": argv, "env": env}:
                 try:
                     process = launcher.spawn(argv, env=env, cwd=Path("/"), name="test")

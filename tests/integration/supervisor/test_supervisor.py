@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -115,7 +116,8 @@ def marked(tmp_path: Path) -> Iterator[Marked]:
     marked = Marked(str(tmp_path))
     yield marked
     for pid in marked.alive():
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -187,8 +189,7 @@ def test_the_lease_ends_tasks_and_a_stopped_worker(supervise: Supervise, marked:
     it.do(announce="worker-1")
     it.spawn_family(marked)
     before = it.worker
-    it.do(lease=300)
-    os.kill(before, signal.SIGSTOP)
+    it.tell(stop_with_lease=300)
     assert it.next_worker() == ["worker-1"]
     assert marked.alive() == []
     assert not alive(before)
@@ -196,7 +197,7 @@ def test_the_lease_ends_tasks_and_a_stopped_worker(supervise: Supervise, marked:
 
 def test_the_next_worker_has_no_lease_yet(supervise: Supervise, marked: Marked) -> None:
     it = supervise()
-    it.do(lease=1)
+    it.tell(lease=1)
     it.next_worker()
     it.spawn_family(marked)
 
