@@ -42,6 +42,8 @@ def check_properties(
 
 def _depends_on_expression(error: Any, data: Any, rendered_later: list[Location]) -> bool:
     """Whether rendering may mend it: an expression is its value, or another union branch's."""
+    if error["type"] == "extra_forbidden":
+        return False
     if has_expression(error["input"]):
         return True
     if error["type"] in _JUDGED_BY_CODE and _holds_expression(error["input"]):

@@ -41,10 +41,7 @@ _TIMEOUT = 10.0
 
 
 class Indexer:
-    """A server of the group ``<prefix>indexer``.
-
-    poll_timeout: seconds that a tick waits for records; 0 where ticks come by a clock of their own.
-    """
+    """A server of the group ``<prefix>indexer``."""
 
     def __init__(
         self,
@@ -54,7 +51,6 @@ class Indexer:
         clock: Clock,
         *,
         instance_id: str = "",
-        poll_timeout: float = 0.2,
     ):
         topics = router.catalogue
         self._log = log
@@ -62,7 +58,6 @@ class Indexer:
         self._writer = writer
         self._clock = clock
         self._instance_id = instance_id
-        self._poll_timeout = poll_timeout
         self._group = f"{topics.prefix}indexer"
         self._records: dict[str, type[Row]] = {
             topics.execution_events: ExecutionEvent,
@@ -83,16 +78,17 @@ class Indexer:
         self.trouble: str | None = None
         """What keeps it from writing now, for health checks; None when nothing does."""
 
-    def tick(self, now: int) -> int:
-        """Do what can be done at once. now: monotonic ms. -> when to be called again."""
+    def tick(self, now: int, patience: int = 0) -> int:
+        """Index one batch. now: monotonic ms. patience: ms to wait for it. -> next wake-up."""
         try:
             if now < self._again_at:
-                self._keep_membership()
+                self._keep_membership(patience)
                 return min(self._again_at, now + _KEEP_EVERY_MS)
-            self._work()
+            busy = self._work(patience)
         except PositionMoved as moved:
             _LOG.warning("another indexer is ahead, starting anew: %s", moved)
             self._leave()
+            busy = True
         except OperatorError as error:
             _LOG.warning("trying again in %d ms: %s", self._pause_ms, error)
             self.trouble = str(error)
@@ -100,14 +96,15 @@ class Indexer:
             self._pause_ms = min(self._pause_ms * 2, _LONGEST_PAUSE_MS)
             return min(self._again_at, now + _KEEP_EVERY_MS)
         self._pause_ms, self.trouble = _FIRST_PAUSE_MS, None
-        return now
+        return now if busy else now + _KEEP_EVERY_MS
 
     def close(self) -> None:
         self._leave()
         self._reader.close()
         self._producer.close()
 
-    def _work(self) -> None:
+    def _work(self, patience: int) -> bool:
+        """-> whether records came."""
         self._write_in_hand()
         if self._member is None:
             self._member = self._log.member(
@@ -115,7 +112,7 @@ class Indexer:
             )
         self._member.resume()
         try:
-            records = self._member.poll(_BATCH, self._poll_timeout)
+            records = self._member.poll(_BATCH, patience / 1000)
             if self._unplaced is not None:
                 raise self._unplaced
         except OperatorError:
@@ -126,12 +123,13 @@ class Indexer:
         if records:
             self._in_hand.append(records)
             self._write_in_hand()
+        return bool(records)
 
-    def _keep_membership(self) -> None:
+    def _keep_membership(self, patience: int) -> None:
         """A member that doesn't poll is put out of the group."""
         if self._member is not None:
             self._member.pause()
-            self._member.poll(1, 0)
+            self._member.poll(1, patience / 1000)
 
     def _leave(self) -> None:
         member, self._member = self._member, None

@@ -437,3 +437,9 @@ def test_any_document_is_a_flow_or_refused(document: Any) -> None:
         parse(json.dumps(document))
     except FlowRefused as refused:
         assert all(problem.message for problem in refused.problems)
+
+
+def test_an_unknown_property_is_refused_though_it_holds_an_expression() -> None:
+    assert [it.path for it in problems(with_task('invalid: "{{ inputs.x }}"'))] == [
+        "tasks[0].invalid"
+    ]

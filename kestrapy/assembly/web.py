@@ -1,0 +1,49 @@
+"""The webserver as a process, from settings."""
+
+from __future__ import annotations
+
+import logging
+
+from kestrapy.adapters.blobs.local import LocalBlobs
+from kestrapy.adapters.sql.queries import SqlQueries
+from kestrapy.adapters.sql.schema import upgrade
+from kestrapy.assembly.servers import ensure_topics, parts_of
+from kestrapy.config import Settings
+from kestrapy.servers.flow_catalogue import FlowCatalogue
+from kestrapy.servers.webserver.app import WebServer, build_app
+from kestrapy.servers.webserver.web import WebDependencies
+
+log = logging.getLogger(__name__)
+
+CATCH_UP_TIMEOUT = 30.0
+
+
+def run_webserver(settings: Settings) -> None:
+    """Until SIGTERM or Ctrl-C. Answers once all flows are read."""
+    parts = parts_of(settings, "webserver")
+    ensure_topics(parts)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    upgrade(settings.store_url)
+    flows = FlowCatalogue(parts.log, parts.codec, parts.catalogue)
+    flows.catch_up(CATCH_UP_TIMEOUT)
+    flows.start()
+    queries = SqlQueries(settings.store_url)
+    app = build_app(
+        WebDependencies(
+            log=parts.log,
+            router=parts.router,
+            queries=queries,
+            flows=flows,
+            blobs=LocalBlobs(settings.storage_path),
+            registry=parts.registry,
+            groups=parts.groups,
+            clock=parts.clock,
+            entropy=parts.entropy,
+        )
+    )
+    server = WebServer(app, settings.webserver.host, settings.webserver.port)
+    log.info("webserver is up on http://%s:%d", settings.webserver.host, server.port)
+    try:
+        server.run()
+    finally:
+        flows.close()
