@@ -73,7 +73,7 @@ class Supervised:
             stdout=subprocess.PIPE,
         )
         self.worker = 0
-        self.gone = self.next_worker()
+        self.gone: list[str] = []
 
     def next_worker(self) -> list[str]:
         """-> the ids that a new worker was told, once it is there."""
@@ -125,8 +125,10 @@ def supervise() -> Iterator[Callable[..., Supervised]]:
     made: list[Supervised] = []
 
     def make(*options: str) -> Supervised:
-        made.append(Supervised(*options))
-        return made[-1]
+        it = Supervised(*options)
+        made.append(it)
+        it.gone = it.next_worker()
+        return it
 
     yield make
     for it in made:

@@ -306,7 +306,7 @@ def test_a_killed_script_may_say_goodbye(bench: Bench) -> None:
 
 def test_too_many_outputs_end_the_process(bench: Bench) -> None:
     line = """'::{"outputs":{"a":"' + 'x' * 50000 + '"}}::'"""
-    script = f"for _ in range(12): print({line})\nimport time; time.sleep(1000)"
+    script = f"for _ in range(11): print({line})\nimport time; time.sleep(1000)"
     outcome = bench.run("python.script", script=script)
     assert outcome.state is State.FAILED
     assert "larger than" in outcome.error
