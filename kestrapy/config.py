@@ -263,7 +263,7 @@ def load_settings(file: Path | None, env: Mapping[str, str]) -> Settings:
     """
     sources = read_sources(Settings, file, env)
     try:
-        return Settings.model_validate(sources.values)
+        return Settings.model_validate(sources.values, by_alias=True, by_name=False)
     except ValidationError as error:
         # Without its cause, whose text shows values that may be secret.
         raise refusal(Settings, sources, error) from None

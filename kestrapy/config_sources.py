@@ -90,23 +90,26 @@ def _read_file(file: Path) -> Sources:
         loader.dispose()
 
 
-def _lines(node: yaml.Node, path: Trail, file: Path) -> Iterator[tuple[Trail, int]]:
-    """Path and line of each key. Aliases are not followed: they may lead in a circle."""
+def _lines(
+    node: yaml.Node, path: Trail, file: Path, around: tuple[yaml.Node, ...] = ()
+) -> Iterator[tuple[Trail, int]]:
+    """Path and line of each key and item. Raises SettingsRefused for a key that is there twice."""
+    if any(each is node for each in around):
+        raise SettingsRefused(f"{file}:{_line(node)}: an alias leads back to where it stands")
+    inside = (*around, node)
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             yield (*path, index), _line(item)
-            yield from _lines(item, (*path, index), file)
-        return
-    if not isinstance(node, yaml.MappingNode):
-        return
-    seen: dict[str, int] = {}
-    for key, value in node.value:
-        name, line = str(key.value), _line(key)
-        if name in seen:
-            raise SettingsRefused(f"{file}:{line}: {name} stands in line {seen[name]} already")
-        seen[name] = line
-        yield (*path, name), line
-        yield from _lines(value, (*path, name), file)
+            yield from _lines(item, (*path, index), file, inside)
+    elif isinstance(node, yaml.MappingNode):
+        seen: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), _line(key)
+            if name in seen:
+                raise SettingsRefused(f"{file}:{line}: {name} stands in line {seen[name]} already")
+            seen[name] = line
+            yield (*path, name), line
+            yield from _lines(value, (*path, name), file, inside)
 
 
 def _line(node: yaml.Node) -> int:
@@ -200,5 +203,7 @@ def _unknown(name: str, known: list[str]) -> str:
 
 def _showable(model: type[BaseModel], path: Trail, value: Any) -> bool:
     """Whether an error may show a value: short ones, and never what may be secret."""
-    secret = _at(model, path) in (SecretStr, dict)
-    return bool(path) and not secret and isinstance(value, str | int | float | bool)
+    kind = _at(model, path)
+    # What stands where a whole section belongs may be anything: a password, put a level too high.
+    secret = kind in (SecretStr, dict, None) or _is_section(kind)
+    return not secret and isinstance(value, str | int | float | bool)

@@ -1,0 +1,208 @@
+"""Settings come from a file and the environment, and what is wrong is named with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from kestrapy.config import Settings, Worker, load_settings
+from kestrapy.config_sources import variable_name
+from kestrapy.errors import SettingsRefused
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "kestrapy.yml"
+
+
+def refused(file: Path | None, text: str = "", env: Mapping[str, str] | None = None) -> str:
+    if file is not None:
+        file.write_text(text)
+    with pytest.raises(SettingsRefused) as refused:
+        load_settings(file, env or {})
+    return str(refused.value)
+
+
+def test_without_file_and_environment_all_have_defaults() -> None:
+    settings = load_settings(None, {})
+    assert settings == Settings()
+    assert settings.group_keys == ("default",)
+    assert settings.home.is_absolute()
+    assert settings.store_url == f"sqlite:///{settings.home}/kestrapy.db"
+    assert settings.storage_path == settings.home / "storage"
+
+
+def test_a_file_sets_what_it_names(file: Path, tmp_path: Path) -> None:
+    file.write_text(
+        f"""
+        dataDir: {tmp_path}
+        shards: 8
+        workerGroups: [{{key: gpu, description: with CUDA}}, {{key: team-a}}]
+        kafka:
+          bootstrapServers: one:9092,two:9092
+          librdkafka: {{security.protocol: SASL_SSL, sasl.password: swordfish}}
+        worker: {{workerGroup: gpu, lease: PT10.5S, lostAfter: 60000}}
+        executor: {{commit: per-batch}}
+        """
+    )
+    settings = load_settings(file, {})
+    assert settings.shards == 8
+    assert settings.group_keys == ("default", "gpu", "team-a")
+    assert settings.kafka.bootstrap_servers == "one:9092,two:9092"
+    assert settings.librdkafka["sasl.password"] == "swordfish"
+    assert (settings.worker.lease, settings.worker.lost_after) == (10_500, 60_000)
+    assert settings.executor.commit == "per-batch"
+    assert settings.storage_path == tmp_path / "storage"
+
+
+def test_an_empty_file_is_as_good_as_none(file: Path) -> None:
+    file.write_text("# nothing yet\n")
+    assert load_settings(file, {}) == Settings()
+
+
+def test_the_environment_wins(file: Path) -> None:
+    file.write_text("webserver: {port: 1, host: 0.0.0.0}\nshards: 2\n")
+    settings = load_settings(
+        file,
+        {
+            "KESTRAPY_WEBSERVER__PORT": "9000",
+            "KESTRAPY_SHARDS": "16",
+            "KESTRAPY_WORKER__LOST_AFTER": "PT2M",
+            "KESTRAPY_STORAGE__LOCAL__BASE_PATH": "/srv/files",
+            "KESTRAPY_KAFKA__LIBRDKAFKA__SASL_PASSWORD": "swordfish",
+            "KESTRAPY_WORKER_GROUPS": "[{key: gpu}]",
+        },
+    )
+    assert (settings.webserver.host, settings.webserver.port) == ("0.0.0.0", 9000)
+    assert settings.shards == 16
+    assert settings.worker.lost_after == 120_000
+    assert settings.storage_path == Path("/srv/files")
+    assert settings.librdkafka == {"sasl.password": "swordfish"}
+    assert settings.group_keys == ("default", "gpu")
+
+
+def test_other_variables_are_left_alone() -> None:
+    others = {
+        "KESTRAPY_SUPERVISOR_FD": "7",
+        "KESTRAPY_WEBSERVER_PORT": "tcp://1",
+        "PATH": "/bin",
+        "WEBSERVER__PORT": "1",
+    }
+    assert load_settings(None, others) == Settings()
+
+
+def test_each_problem_has_its_line_or_variable(file: Path) -> None:
+    text = refused(
+        file,
+        "shards: 0\nkafka:\n  topicPrefixx: a.\nworkerGroups:\n- key: gpu\n- key: a b\n",
+        {"KESTRAPY_WEBSERVER__PORT": "many"},
+    )
+    assert text.splitlines() == [
+        f"{file}:1: shards: Input should be greater than or equal to 1, not 0",
+        f"{file}:6: workerGroups.1.key: String should match pattern '^[a-zA-Z0-9_-]{{1,100}}$',"
+        " not 'a b'",
+        f"{file}:3: kafka.topicPrefixx: unknown; did you mean topicPrefix? known here:"
+        " bootstrapServers, topicPrefix, replicationFactor, schemaRegistryUrl, librdkafka",
+        "KESTRAPY_WEBSERVER__PORT: webserver.port: Input should be a valid integer, unable to"
+        " parse string as an integer, not 'many'",
+    ]
+
+
+def test_snake_case_is_no_key(file: Path) -> None:
+    assert "bootstrap_servers: unknown; did you mean bootstrapServers?" in refused(
+        file, "kafka: {bootstrap_servers: x}"
+    )
+
+
+def test_a_variable_with_a_typing_error_is_refused() -> None:
+    text = refused(None, env={"KESTRAPY_WEBSERVER__PROT": "80"})
+    assert text.startswith("KESTRAPY_WEBSERVER__PROT: unknown; did you mean KESTRAPY_WEBSERVER__PO")
+    assert "is a section" in refused(None, env={"KESTRAPY_WEBSERVER": "80"})
+    assert "unknown" in refused(None, env={"KESTRAPY_WEBSERVER__PORT__X": "80"})
+    assert "expected a list" in refused(None, env={"KESTRAPY_WORKER_GROUPS": "["})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("shards: [", ":1: no YAML: "),
+        ("- shards", ":1: expected a mapping"),
+        ("shards: 1\nkafka: {}\nshards: 2", ":3: shards stands in line 1 already"),
+        ("worker: {threads: 1,\n threads: 2}", ":2: threads stands in line 1 already"),
+        ("shards: !!python/object/apply:os.getcwd []", ":1: no YAML: "),
+        ("worker: {lease: soon}", ":1: worker.lease: "),
+        ("worker: {lease: PX}", ":1: worker.lease: "),
+        ("worker: {lease: -5}", ":1: worker.lease: "),
+        ("workerGroups: [{key: default}]", "'default' is reserved"),
+        ("workerGroups: [{key: a}, {key: a}]", "'a' stands there more than once"),
+        ("worker: {workerGroup: gpu}", "which workerGroups does not declare; declared: default"),
+        ("kafka: &k {librdkafka: *k}", ":1: an alias leads back"),
+    ],
+)
+def test_what_can_not_be_is_refused(file: Path, text: str, expected: str) -> None:
+    assert expected in refused(file, text)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    missing = tmp_path / "none.yml"
+    with pytest.raises(SettingsRefused, match=r"none\.yml: can't be read"):
+        load_settings(missing, {})
+
+
+@pytest.mark.parametrize(
+    ("worker", "expected"),
+    [
+        ({"lostAfter": "PT27.5S"}, "raise lostAfter"),
+        ({"endTasks": "PT5S"}, "raise lostAfter"),
+        ({"lease": "PT9S"}, "raise lease"),
+        ({"heartbeatInterval": "PT9S"}, "lower heartbeatInterval"),
+    ],
+)
+def test_times_under_which_two_workers_could_own_a_job_are_refused(
+    worker: dict[str, str], expected: str
+) -> None:
+    env = {variable_name(["worker", key]): value for key, value in worker.items()}
+    assert expected in refused(None, env=env)
+
+
+def test_the_least_times_are_accepted() -> None:
+    Worker(lease=25_000, end_tasks=2_000, lost_after=27_526)
+    with pytest.raises(ValueError, match="raise lostAfter"):
+        Worker(lease=25_000, end_tasks=2_000, lost_after=27_525)
+
+
+SECRETS = """
+kafka:
+  schemaRegistryUrl: https://me:swordfish@registry
+  librdkafka: {sasl.password: swordfish}
+store: {url: 'postgresql+psycopg://me:swordfish@db/k'}
+"""
+
+
+def test_secrets_are_not_printed(file: Path) -> None:
+    file.write_text(SECRETS)
+    settings = load_settings(file, {})
+    assert settings.registry_url == "https://me:swordfish@registry"
+    assert settings.store_url == "postgresql+psycopg://me:swordfish@db/k"
+    assert "swordfish" not in repr(settings) + str(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "store: {url: [swordfish]}",
+        "store: swordfish",
+        "kafka: {schemaRegistryUrl: {password: swordfish}}",
+        "kafka: {librdkafka: swordfish}",
+        "kafka: {librdkafka: {sasl.password: [swordfish]}}",
+        "kafka: {librdkafka: {sasl.password: swordfish}}\nshards: 0",
+    ],
+)
+def test_secrets_are_in_no_error(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsRefused) as refused:
+        load_settings(file, {})
+    assert "swordfish" not in str(refused.value)
+    assert refused.value.__suppress_context__
