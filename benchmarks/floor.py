@@ -1,12 +1,12 @@
 """The floor: what the topics alone cost, with the records of the design and none of its logic.
 
-A command stream, a jobs stream, an inbox and a checkpoint stream, passed along by one executor process and one
-worker process that decide nothing. A one-task execution is eight records:
+A command stream, a jobs stream, an inbox and a checkpoint stream, passed along by one executor
+process and one worker process that decide nothing. A one-task execution is eight records:
 
     created ▸ job ▸ claimed ▸ granted ▸ result ▸ ended, and two checkpoint writes
 
-Nothing that does the real work can be faster on the same machine, so the engine is measured against it in
-the same run: their ratio lasts, the figures don't.
+Nothing that does the real work can be faster on the same machine, so the engine is measured against
+it in the same run: their ratio lasts, the figures don't.
 """
 
 from __future__ import annotations
@@ -150,9 +150,7 @@ def worker(plumbing: Plumbing, stop: Event) -> None:
     while not stop.is_set():
         for message in batch(inbox):
             record = decode(message)
-            sink.produce(
-                plumbing.commands, encode(record, "result"), key=str(record["execution"])
-            )
+            sink.produce(plumbing.commands, encode(record, "result"), key=str(record["execution"]))
         sink.poll(0)
     claiming.join()
     inbox.close()
@@ -165,9 +163,7 @@ def claim(plumbing: Plumbing, sink: Producer, stop: Event) -> None:
         messages = batch(source)
         for message in messages:
             record = decode(message)
-            sink.produce(
-                plumbing.commands, encode(record, "claimed"), key=str(record["execution"])
-            )
+            sink.produce(plumbing.commands, encode(record, "claimed"), key=str(record["execution"]))
         if messages:
             sink.flush()
             source.commit(asynchronous=True)

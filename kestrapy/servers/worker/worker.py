@@ -44,6 +44,10 @@ ahead.
 ENDED_KEPT = 50_000
 """Epochs whose end is remembered: a replayed grant or job of one starts nothing."""
 INBOX_BATCH = 500
+ANSWER_PACE, LONG_TASK_PACE, IDLE_PACE = 1, 10, 100
+"""ms between two looks at what runs. A new record ends the wait for its topic at once."""
+SHORT_TASK = 200
+"""ms for which a task's end is looked for most often."""
 
 
 class LeaseLapsed(KestrapyError):
@@ -132,15 +136,25 @@ class Worker:
         self._beat(now)
         self._producer.poll()
         if self._lease.is_held(self._clock.boottime()):
-            self._read_inbox(patience if self._awaits_answers() else 0)
-            self._fetch(now, 0 if self._awaits_answers() else patience)
+            jobs_first = self._wants_jobs(now) and not self._awaits_answers()
+            self._read_inbox(0 if jobs_first else patience)
+            self._fetch(now, patience if jobs_first else 0)
             self._start_granted(now)
             self._collect(now)
             self._send_again(now)
             self._commit()
             self._drain(now)
         self._producer.poll()
-        return now + (1 if self._awaits_answers() else 10 if self._hands else 100)
+        return now + self._pace(now)
+
+    def _pace(self, now: int) -> int:
+        """ms until the next look: an answer, or the end of a short task, is not kept waiting."""
+        if self._awaits_answers():
+            return ANSWER_PACE
+        if not self._hands:
+            return IDLE_PACE
+        youngest = max(hand.since for hand in self._hands.values())
+        return ANSWER_PACE if now - youngest < SHORT_TASK else LONG_TASK_PACE
 
     def _require_lease(self) -> None:
         if self._lease.is_over(self._clock.boottime()):
@@ -210,6 +224,9 @@ class Worker:
             for hand in self._hands.values()
         )
         return self.settings.slots - taken
+
+    def _wants_jobs(self, now: int) -> bool:
+        return self._stop_by is None and self._free_slots(now) > 0
 
     def _fetch(self, now: int, patience: int) -> None:
         if self._stop_by is not None:
