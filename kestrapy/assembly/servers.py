@@ -16,8 +16,6 @@ from prometheus_client import Gauge
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.kafka.log import KafkaLog
 from kestrapy.adapters.process.launcher import connect_to_supervisor, gone_workers
-from kestrapy.adapters.sql.schema import upgrade
-from kestrapy.adapters.sql.writer import SqlIndexWriter
 from kestrapy.adapters.system import SystemClock, SystemEntropy
 from kestrapy.assembly.parts import (
     OwnerOptions,
@@ -31,7 +29,6 @@ from kestrapy.config import Settings
 from kestrapy.errors import TopicUnfit
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.health import Check, HealthServer
-from kestrapy.servers.indexer import Indexer
 from kestrapy.servers.loop import run_until
 from kestrapy.servers.owner import Owner
 from kestrapy.servers.worker.job_runner import TaskJobRunner
@@ -164,6 +161,7 @@ def run_worker(settings: Settings) -> int:
     """Run under a supervisor, which started this process. -> exit code."""
     supervisor = connect_to_supervisor()
     parts = parts_of(settings, "worker")
+    ensure_topics(parts)
     options = WorkerOptions(
         group=settings.worker.worker_group,
         slots=settings.worker.threads,
@@ -220,22 +218,6 @@ def _measure_worker(worker: Worker) -> None:
     running.labels(**labels).set_function(lambda: worker.running)
     slots = Gauge("kestrapy_worker_slots", "Jobs that may run here at once.", labels.keys())
     slots.labels(**labels).set(worker.settings.slots)
-
-
-def run_indexer(settings: Settings) -> None:
-    parts = parts_of(settings, "indexer")
-    ensure_topics(parts)
-    settings.home.mkdir(parents=True, exist_ok=True)
-    upgrade(settings.store_url)
-    writer = SqlIndexWriter(settings.store_url)
-    indexer = Indexer(parts.log, parts.router, writer, parts.clock, instance_id=instance_id())
-    with stopping() as stop, endpoint(settings, settings.endpoints.indexer, {}):
-        log.info("indexer is up")
-        try:
-            run_until(indexer, parts.clock, stop)
-        finally:
-            indexer.close()
-            writer.close()
 
 
 def of_group(settings: Settings, group: str | None, threads: int | None) -> Settings:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from kestrapy.adapters.kafka.broker import run_broker
 from kestrapy.cli.settings import ConfigOption, settings_of
 
 
@@ -21,5 +20,7 @@ def broker(
     """Run an embedded Kafka broker until Ctrl-C. Needs the extra `broker`: pip install
     'kestrapy-server[broker]'. For development: one node, no replication.
     """
+    from kestrapy.adapters.kafka.broker import run_broker
+
     folder = data_dir or settings_of(config).home / "broker"
     run_broker(folder, port)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from kestrapy.assembly.dead_letters import DeadLetters
-from kestrapy.assembly.servers import parts_of
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.machine.outputs import DeadLetter
+
+if TYPE_CHECKING:
+    from kestrapy.assembly.dead_letters import DeadLetters
 
 app = typer.Typer(help="List, show and send again what was refused.", no_args_is_help=True)
 
@@ -20,6 +21,9 @@ NumberArgument = Annotated[int, typer.Argument(help="Its number, as `list` shows
 
 
 def letters_of(config: ConfigOption) -> DeadLetters:
+    from kestrapy.assembly.dead_letters import DeadLetters
+    from kestrapy.assembly.servers import parts_of
+
     return DeadLetters(parts_of(settings_of(config), "dead-letter"))
 
 

@@ -52,7 +52,7 @@ def scheduler(config: ConfigOption = None) -> None:
 @app.command()
 def indexer(config: ConfigOption = None) -> None:
     """Relays execution events, logs and metrics to the database."""
-    from kestrapy.assembly.servers import run_indexer
+    from kestrapy.assembly.indexing import run_indexer
 
     start_logging()
     run_indexer(settings_of(config))

@@ -6,7 +6,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from kestrapy.assembly.servers import TOPICS_TIMEOUT, ensure_topics, parts_of
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.wire.fitness import unfit
 
@@ -16,6 +15,8 @@ app = typer.Typer(help="Create and describe the topics.", no_args_is_help=True)
 @app.command()
 def create(config: ConfigOption = None) -> None:
     """Create the topics that are missing, those of all declared worker groups included."""
+    from kestrapy.assembly.servers import ensure_topics, parts_of
+
     made = ensure_topics(parts_of(settings_of(config), "topics"))
     for name in made:
         print(name)
@@ -25,6 +26,8 @@ def create(config: ConfigOption = None) -> None:
 @app.command()
 def describe(config: ConfigOption = None) -> None:
     """Show each topic, and what of it is unfit. Exit code 1 where something is."""
+    from kestrapy.assembly.servers import TOPICS_TIMEOUT, parts_of
+
     parts = parts_of(settings_of(config), "topics")
     specs = parts.catalogue.specs(parts.groups)
     found = parts.log.topics().describe([spec.name for spec in specs], TOPICS_TIMEOUT)
