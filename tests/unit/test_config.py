@@ -192,6 +192,7 @@ def test_secrets_are_not_printed(file: Path) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "store: {url: 31337}",
         "store: {url: [swordfish]}",
         "store: swordfish",
         "kafka: {schemaRegistryUrl: {password: swordfish}}",
@@ -205,4 +206,6 @@ def test_secrets_are_in_no_error(file: Path, text: str) -> None:
     with pytest.raises(SettingsRefused) as refused:
         load_settings(file, {})
     assert "swordfish" not in str(refused.value)
+    assert "31337" not in str(refused.value)
     assert refused.value.__suppress_context__
+    assert refused.value.__cause__ is None

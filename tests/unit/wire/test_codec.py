@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kestrapy.errors import InvariantViolated, RecordRefused
@@ -26,7 +26,7 @@ from kestrapy.ports.log import Headers, Record
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.envelope import Envelope
 from kestrapy.wire.schemas import bundled, load, parse
-from tests.unit.wire.samples import any_record
+from tests.unit.wire.samples import RECORDS, any_of, any_record
 
 CODEC = Codec()
 CLAIM = Claimed("run-1", 3, "worker-1")
@@ -43,8 +43,11 @@ def reason(value: bytes | None, headers: Headers = (), codec: Codec = CODEC) -> 
     return str(refused.value)
 
 
-@given(any_record())
-def test_a_record_comes_back(record: Any) -> None:
+@pytest.mark.parametrize("kind", RECORDS)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_a_record_comes_back(kind: type, data: st.DataObject) -> None:
+    record = data.draw(any_of(kind))
     value, headers = CODEC.encode(record)
     assert headers == (("kestrapy-record", type(record).__name__.encode()),)
     assert CODEC.decode(read(value, headers)) == Envelope(record, None, "", 0)
@@ -181,7 +184,7 @@ def refused_or_read(value: bytes, headers: Headers = ()) -> None:
 
 @pytest.fixture
 def with_older_release(tmp_path: Path) -> tuple[Codec, Callable[[], bytes]]:
-    """A codec whose release 0.0.9 had a Returned without reason; and what that one wrote."""
+    """A codec whose release 0.0.9 had another Returned; and what that one wrote."""
     current = tmp_path / "schemas"
     released = current / "released" / "0.0.9"
     released.mkdir(parents=True)
@@ -189,6 +192,8 @@ def with_older_release(tmp_path: Path) -> tuple[Codec, Callable[[], bytes]]:
         (current / f"{name}.avsc").write_text(schema.text)
     older = json.loads(bundled().current["Returned"].text)
     assert older["fields"].pop()["name"] == "reason"
+    # Bytes are promoted to a string by resolution alone; what fills in the reason is not seen.
+    older["fields"][2]["type"] = "bytes"
     (released / "Returned.avsc").write_text(json.dumps(older))
     fingerprint = parse(json.dumps(older)).fingerprint
     return Codec(schemas=load(current)), lambda: b"\xc3\x01" + fingerprint + b"\x02a\x02\x02w"

@@ -59,6 +59,10 @@ def test_a_dead_letter_holds_the_largest_record() -> None:
     assert int(SPECS["acme.requests"].configs["max.message.bytes"]) < largest
 
 
+def test_a_group_that_is_named_twice_has_one_topic() -> None:
+    assert len(CATALOGUE.specs(["default", "gpu", "gpu"])) == len(SPECS)
+
+
 def test_names_lead_to_topics_and_groups() -> None:
     assert CATALOGUE.jobs("gpu") == "acme.jobs.gpu"
     assert CATALOGUE.group("acme.jobs.gpu") == "gpu"
