@@ -417,6 +417,22 @@ def test_a_missing_topic_is_unfit_to_be_read(bench: Bench) -> None:
         bench.reader({}).end_offset(place, SECONDS)
 
 
+def test_a_missing_partition_is_unfit_to_be_read(bench: Bench) -> None:
+    place = Partition(bench.topic(2), 2)
+    with pytest.raises(TopicUnfit, match=place.topic):
+        gather(bench.reader({place: 0}), 1)
+
+
+def test_a_topic_that_is_deleted_while_it_is_read_is_unfit(bench: Bench) -> None:
+    place = Partition(bench.topic(), 0)
+    bench.append(place.topic, b"0")
+    reader = bench.reader({place: 0})
+    gather(reader, 1)
+    bench.log.topics().delete([place.topic], SECONDS)
+    with pytest.raises(TopicUnfit, match=place.topic):
+        gather(reader, 1)
+
+
 # Groups
 
 

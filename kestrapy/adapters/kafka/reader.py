@@ -13,8 +13,6 @@ from kestrapy.adapters.kafka.records import Raw, at, fetch, to_record
 from kestrapy.errors import KestrapyError, LogUnavailable, TopicUnfit
 from kestrapy.ports.log import Partition, Record
 
-_METADATA_SECONDS = 10.0
-
 
 class KafkaReader:
     def __init__(self, cluster: Cluster):
@@ -27,8 +25,7 @@ class KafkaReader:
         self._error: KestrapyError | None = None
 
     def assign(self, positions: Mapping[Partition, int]) -> None:
-        """Raises TopicUnfit where there is no such partition."""
-        self._demand(positions)
+        """Where there is no such partition, ``poll`` raises TopicUnfit some seconds later."""
         self.unassign(positions)
         try:
             self._consumer.incremental_assign([at(*item) for item in positions.items()])
@@ -114,20 +111,6 @@ class KafkaReader:
             self._error = TopicUnfit(f"create the topic again: {error.str()}")
         else:
             log_error(error)
-
-    def _demand(self, partitions: Iterable[Partition]) -> None:
-        """A consumer would wait for what does not exist."""
-        by_topic: dict[str, set[int]] = {}
-        for topic, index in partitions:
-            by_topic.setdefault(topic, set()).add(index)
-        for topic, wanted in by_topic.items():
-            try:
-                found = self._consumer.list_topics(topic, timeout=_METADATA_SECONDS)
-            except KafkaException as error:
-                raise unavailable(f"look up {topic}", error) from error
-            if missing := wanted - found.topics[topic].partitions.keys():
-                names = _names(Partition(topic, index) for index in sorted(missing))
-                raise TopicUnfit(f"no partition {names}: create the topic")
 
     def _offsets(self, partition: Partition, timeout: float) -> tuple[int, int]:
         name = _name(partition)

@@ -47,7 +47,6 @@ class PartitionLog:
         self.deleted = False
         self.watchers: set[Watcher] = set()
         self._entries: list[Record | None] = []
-        self._gaps = False
         self._open: dict[str, list[int]] = {}
 
     def append(self, message: Message, now: int, transaction: str | None = None) -> None:
@@ -71,7 +70,6 @@ class PartitionLog:
             for offset in offsets:
                 self._entries[offset - self.begin] = None
         self._entries.append(None)
-        self._gaps = True
         self.end += 1
         self.stable = min((held[0] for held in self._open.values()), default=self.end)
         self._wake()
@@ -83,14 +81,12 @@ class PartitionLog:
         """
         if not self.begin <= position <= self.end or self.deleted:
             raise self._unfit(position)
+        while position < self.stable and self._entries[position - self.begin] is None:
+            position += 1
         stop = min(self.stable, position + limit)
         entries = self._entries[position - self.begin : stop - self.begin]
         records = [entry for entry in entries if entry is not None]
-        position = max(position, stop)
-        if self._gaps:
-            while position < self.stable and self._entries[position - self.begin] is None:
-                position += 1
-        return records, position
+        return records, max(position, stop)
 
     def delete_before(self, offset: int) -> None:
         """What retention does: the records below offset are no more."""

@@ -83,6 +83,19 @@ def test_a_commit_fails_as_it_was_told_to_once(
     assert seen(log) == [*appended, b"2"]
 
 
+def test_a_poll_for_one_record_passes_all_that_was_aborted_before_it(log: MemoryLog) -> None:
+    transactions = log.transactions("executor-0")
+    for _ in range(3):
+        transactions.begin_epoch(1)
+        log.fail_next_commit("executor-0", CommitFault.ABORT)
+        transactions.commit([Message("state", b"aborted")] * 3, 1)
+    log.producer().send(Message("state", b"1"))
+    reader = log.reader()
+    reader.assign({PLACE: 0})
+    assert [record.value for record in reader.poll(1, 0)] == [b"1"]
+    assert reader.position(PLACE) == reader.end_offset(PLACE, 0)
+
+
 def test_the_append_time_is_the_clocks(log: MemoryLog, clock: HandClock) -> None:
     log.producer().send(Message("state", b"1"))
     clock.now = 2000
