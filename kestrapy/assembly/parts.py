@@ -54,6 +54,7 @@ class OwnerOptions:
     """
 
     instance_id: str = ""
+    group_prefix: str = ""
     interval: int = 500
     per_batch: bool = False
     lost_after: int = 30_000
@@ -68,7 +69,7 @@ def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Ow
     )
     settings = OwnerSettings(
         kind="executor",
-        group=f"{parts.prefix}executor",
+        group=f"{options.group_prefix or parts.prefix}executor",
         topic=topics.executions,
         pulse_topic=topics.workers,
         state_topic=topics.state,
@@ -85,7 +86,7 @@ def build_scheduler(parts: Parts, options: OwnerOptions, threads: Executor) -> O
     topics = parts.catalogue
     settings = OwnerSettings(
         kind="scheduler",
-        group=f"{parts.prefix}scheduler",
+        group=f"{options.group_prefix or parts.prefix}scheduler",
         topic=topics.triggers,
         pulse_topic=topics.triggers,
         state_topic=topics.scheduler_state,
