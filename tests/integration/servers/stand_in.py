@@ -41,24 +41,27 @@ class StandIn:
         self._flows: dict[str, Entity] = {}
         self._submitted: dict[str, ExecutionSubmitted] = {}
         self._number = 0
-        self._paused = threading.Event()
-        self._paused.set()
+        self._goes = threading.Event()
+        self._goes.set()
+        self._stands = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def close(self) -> None:
         self._closing = True
-        self._paused.set()
+        self._goes.set()
         self._thread.join()
         self._indexer.close()
 
     def pause(self) -> None:
-        """Answer nothing until ``resume``."""
-        self._paused.clear()
+        """Answer nothing until ``resume``; returns when nothing is being answered any more."""
+        self._goes.clear()
+        self._stands.wait()
 
     def resume(self) -> None:
-        self._paused.set()
+        self._stands.clear()
+        self._goes.set()
 
     def send(self, record: Any) -> None:
         self._producer.send(self._router.message(record))
@@ -68,7 +71,9 @@ class StandIn:
 
     def _run(self) -> None:
         while not self._closing:
-            self._paused.wait()
+            if not self._goes.is_set():
+                self._stands.set()
+                self._goes.wait()
             for record in self._reader.poll(100, 0.005):
                 self._answer(record)
             self._indexer.tick(0)

@@ -148,6 +148,19 @@ def test_revisions_are_numbered_and_equal_content_makes_none(client: httpx.Clien
     assert [it["revision"] for it in found] == [1, 2, 3]
 
 
+def test_a_source_that_comes_back_is_a_new_revision_to_wait_for(
+    site: Site, client: httpx.Client
+) -> None:
+    save(client)
+    client.put("/flows/company.team/hello", content=FLOW.replace("message: hi", "message: ho"))
+    site.executor.pause()
+    resumed = threading.Timer(0.1, site.executor.resume)
+    resumed.start()
+    again = client.put("/flows/company.team/hello", content=FLOW)
+    resumed.join()
+    assert again.json()["revision"] == 3
+
+
 def test_a_flow_that_cannot_be_saved_is_refused_with_its_places(client: httpx.Client) -> None:
     answer = client.post("/flows", content=FLOW.replace("log.Log", "log.Lug"))
     assert "log.Lug" in problems(answer)
