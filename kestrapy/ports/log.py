@@ -1,6 +1,6 @@
 """The log: topics of partitions of records. Adapters: ``adapters.memory.log``, ``adapters.kafka``.
 
-The contract, held by ``tests/contract/test_log.py`` over every adapter:
+The contract, held by ``tests/contract/test_log*.py`` over every adapter:
 
 * Records of a partition are totally ordered and keep their offsets; there is no order between
 partitions. * ``Record.timestamp`` is the append time by the broker's clock (LogAppendTime), in
