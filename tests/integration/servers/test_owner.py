@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kestrapy.errors import LogUnavailable
-from kestrapy.machine.commands import ExecutionRequested
+from kestrapy.machine.commands import ExecutionRequested, Probe
 from kestrapy.machine.outputs import DeadLetter, Granted
 from kestrapy.machine.stage import Position
 from kestrapy.model.state import State
@@ -58,6 +58,30 @@ def test_a_killed_owner_is_replaced(cluster: SmallCluster, ticks: int) -> None:
     assert cluster.ends() == dict.fromkeys(made, State.SUCCESS)
     starts = Counter((run.job.task_run_id, run.job.epoch) for run in runner.runs)
     assert set(starts.values()) == {1}
+
+
+def test_a_takeover_knows_what_runs(cluster: SmallCluster) -> None:
+    """What a checkpoint holds is not folded again: the offsets before it are gone from the log."""
+    first = cluster.executor("a")
+    runner = Runner(at_once=False)
+    cluster.worker(runner, slots=6)
+    made = [cluster.create() for _ in range(6)]
+    cluster.until(lambda: len(runner.runs) == 6)
+    cluster.tick(200)
+    for partition, offset in [
+        it for shard in first.shards.values() for it in shard.positions().items()
+    ]:
+        if partition.topic in ("requests", "executions"):
+            cluster.log.delete_before(partition, offset)
+    cluster.remove(first)
+    cluster.executor("b")
+    cluster.tick(20)
+    runner.at_once = True
+    for run in runner.runs:
+        run.end(TaskOutcome(outputs={"value": "1"}))
+    cluster.until(lambda: len(cluster.ends()) == 6)
+    assert cluster.ends() == dict.fromkeys(made, State.SUCCESS)
+    assert {run.job.epoch for run in runner.runs} == {1}
 
 
 def test_two_owners_at_once_say_the_same(cluster: SmallCluster) -> None:
@@ -179,12 +203,18 @@ def test_a_worker_that_lives_is_never_lost_by_a_reader_that_lags(cluster: SmallC
     same.
     """
     owner = cluster.executor(lost_after=30_000)
+    producer = cluster.log.producer()
     slow = Runner(at_once=False)
     cluster.worker(slow, slots=1)
     (made,) = [cluster.create()]
     cluster.until(lambda: len(slow.runs) == 1)
     cluster.remove(owner)
-    cluster.tick(450, step=100)
+    for _ in range(3):
+        cluster.tick(150, step=100)
+        for index in range(2):  # more than one turn reads: the heartbeats behind come later
+            for number in range(1_000):
+                probe, headers = cluster.parts.codec.encode(Probe("another", number))
+                producer.send(Message("workers", probe, b"probe", index, headers))
     cluster.servers.insert(0, owner)
     cluster.tick(50)
     slow.at_once = True
