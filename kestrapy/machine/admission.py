@@ -18,7 +18,7 @@ from kestrapy.machine.outputs import FlowRevision, Output
 from kestrapy.model.ids import digest
 
 
-class FlowHead(Entity):
+class FlowHead(Entity, frozen=True):
     """The latest revision of a flow. digest: of its source. triggers: their ids. at: when it was
     saved.
     """

@@ -47,10 +47,10 @@ def _start(turn: Turn, execution_id: str, owner: int) -> list[int]:
     plan = turn.plan(execution)
     flowables: list[int] = []
     while not turn.execution(execution_id).killing:
-        scope = _scope(turn, execution_id, owner)
-        task = _next_task(plan, turn, execution_id, owner, scope)
+        task = _next_task(plan, turn, execution_id, owner)
         if task is None:
             break
+        scope = _scope(turn, execution_id, owner)  # now of the block that the task is in
         disabled = task.disabled
         _put_scope(
             turn,
@@ -70,10 +70,11 @@ def _start(turn: Turn, execution_id: str, owner: int) -> list[int]:
     return flowables
 
 
-def _next_task(plan: Plan, turn: Turn, execution_id: str, owner: int, scope: Scope) -> Task | None:
-    """The next task of the list, when it may start now; else the next block's first one, or
-    None.
+def _next_task(plan: Plan, turn: Turn, execution_id: str, owner: int) -> Task | None:
+    """The next task of the list when it may start now, else None. Enters the next block when one
+    is over.
     """
+    scope = _scope(turn, execution_id, owner)
     while scope.open == 0 and _is_over(plan, turn, execution_id, owner, scope):
         following = _next_block(plan, turn, execution_id, owner, scope)
         if following is None:

@@ -35,13 +35,13 @@ class Source(NamedTuple):
     stage: str
     partition: int
     offset: int
-    index: int
+    index: int  # type: ignore[assignment]  # the output's place; tuple.index is not wanted
 
 
 # requests
 
 
-class ExecutionRequested(Public):
+class ExecutionRequested(Public, frozen=True):
     """Run a flow. revision None: the latest one. inputs: JSON object.
 
     idempotencyKey: a second request with the same key, within the window, makes no second
@@ -56,7 +56,7 @@ class ExecutionRequested(Public):
     labels: dict[str, str] = {}
 
 
-class JobRequested(Public):
+class JobRequested(Public, frozen=True):
     """Run one task in a worker group, as an execution of its own. properties, inputs: JSON
     objects.
     """
@@ -80,7 +80,7 @@ class TriggerFired(msgspec.Struct, frozen=True):
     variables: str = "{}"
 
 
-class ExecutionSubmitted(Internal):
+class ExecutionSubmitted(Internal, frozen=True):
     """A request whose flow revision was looked up and whose id was given by a server of ours."""
 
     execution_id: str
@@ -95,7 +95,7 @@ class ExecutionSubmitted(Internal):
 # executions
 
 
-class ExecutionCreated(Internal):
+class ExecutionCreated(Internal, frozen=True):
     """An execution that intake admitted. revision 0: to be looked up, and answered by FlowResolved.
 
     inline: the flow's text where a JobRequested made the execution; there is no saved flow then.
@@ -116,7 +116,7 @@ class ExecutionCreated(Internal):
     traceparent: str = ""
 
 
-class FlowResolved(Internal):
+class FlowResolved(Internal, frozen=True):
     """Which revision an execution runs; reason: why none can be, empty when revision says which."""
 
     execution_id: str
@@ -124,7 +124,7 @@ class FlowResolved(Internal):
     reason: str = ""
 
 
-class Claimed(Public):
+class Claimed(Public, frozen=True):
     """A worker asks for an epoch of a task run. The first claim in the log is granted."""
 
     task_run_id: str
@@ -132,7 +132,7 @@ class Claimed(Public):
     worker_id: str
 
 
-class Result(Public):
+class Result(Public, frozen=True):
     """How an epoch ended. outputs: JSON object. Counted once, from the epoch's owner only."""
 
     task_run_id: str
@@ -143,7 +143,7 @@ class Result(Public):
     error: str = ""
 
 
-class Returned(Public):
+class Returned(Public, frozen=True):
     """A worker hands back what it was granted, nothing of it runs any more: to be handed out
     anew.
     """
@@ -154,13 +154,13 @@ class Returned(Public):
     reason: str = ""
 
 
-class KillRequested(Public):
+class KillRequested(Public, frozen=True):
     """End an execution: its running tasks are killed, nothing more is started."""
 
     execution_id: str
 
 
-class TimerDue(Internal):
+class TimerDue(Internal, frozen=True):
     """A timer that the state asked for is due. Obeyed only where the state still asks for this
     one.
     """
@@ -169,7 +169,7 @@ class TimerDue(Internal):
     due: int
 
 
-class Undeliverable(Internal):
+class Undeliverable(Internal, frozen=True):
     """A job could not be published: its group's topic is missing, or it is too large."""
 
     task_run_id: str
@@ -177,7 +177,7 @@ class Undeliverable(Internal):
     reason: str
 
 
-class WorkerLost(Internal):
+class WorkerLost(Internal, frozen=True):
     """A worker's lease is over and its tasks are ended: what it held is handed out anew. It is dead
     for good.
     """
@@ -185,7 +185,7 @@ class WorkerLost(Internal):
     worker_id: str
 
 
-class LogicVersion(Internal):
+class LogicVersion(Internal, frozen=True):
     """From here on this version of the rules is in force in the partition."""
 
     version: int
@@ -194,7 +194,7 @@ class LogicVersion(Internal):
 # workers
 
 
-class Heartbeat(Public):
+class Heartbeat(Public, frozen=True):
     """A server lives. sequence rises by one each; 1 is a worker's first. kind: worker, executor,
     scheduler…
 
@@ -211,7 +211,7 @@ class Heartbeat(Public):
     logic_versions: list[int] = []
 
 
-class WorkerGone(Public):
+class WorkerGone(Public, frozen=True):
     """Written when a worker's supervisor has ended all of its tasks: no need to wait for its
     lease.
     """
@@ -219,13 +219,13 @@ class WorkerGone(Public):
     worker_id: str
 
 
-class Held(Internal):
+class Held(Internal, frozen=True):
     """A shard granted something to this worker for the first time: it has to be watched."""
 
     worker_id: str
 
 
-class Probe(Internal):
+class Probe(Internal, frozen=True):
     """An owner's own heartbeat in the partition that it watches: what it read before, nobody can
     take back.
     """
@@ -234,7 +234,7 @@ class Probe(Internal):
     sequence: int
 
 
-class Suspect(Internal):
+class Suspect(Internal, frozen=True):
     """An owner read no heartbeat after ``sequence`` for lost-after. Void where a later one stands
     before it.
     """
@@ -257,7 +257,7 @@ class TriggerDefinition(msgspec.Struct, frozen=True):
     properties: str = "{}"
 
 
-class FlowSaveRequested(Internal):
+class FlowSaveRequested(Internal, frozen=True):
     """Save a flow that was validated. Equal content makes no new revision."""
 
     namespace: str
@@ -270,7 +270,7 @@ class FlowSaveRequested(Internal):
 # triggers
 
 
-class TriggerDefined(Internal):
+class TriggerDefined(Internal, frozen=True):
     """A revision of a flow was saved with this trigger; definition None: without it."""
 
     uid: str
@@ -280,7 +280,7 @@ class TriggerDefined(Internal):
     definition: TriggerDefinition | None = None
 
 
-class TriggerScheduled(Internal):
+class TriggerScheduled(Internal, frozen=True):
     """The next date of a trigger after ``after``, and the one that follows it, looked up outside.
 
     Cron rules and timezones change with libraries, so a fold never reads them. revision: of the
@@ -294,14 +294,14 @@ class TriggerScheduled(Internal):
     following: int
 
 
-class TriggerDue(Internal):
+class TriggerDue(Internal, frozen=True):
     """The date of a trigger has come. due: that date, epoch ms."""
 
     uid: str
     due: int
 
 
-class ExecutionEnded(Internal):
+class ExecutionEnded(Internal, frozen=True):
     """An execution that a trigger made has ended."""
 
     uid: str

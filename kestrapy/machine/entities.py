@@ -39,7 +39,7 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     block_failed: bool = False
 
 
-class Execution(Entity):
+class Execution(Entity, frozen=True):
     """A live execution. count: task runs so far; the next one's ordinal.
 
     awaits: "flow" while a FlowResolved is wanted. killing: a kill was asked for. chain: see
@@ -60,7 +60,7 @@ class Execution(Entity):
     traceparent: str = ""
 
 
-class Content(Entity):
+class Content(Entity, frozen=True):
     """What an execution was made of; it never changes after the start. inputs: JSON, typed once
     started.
 
@@ -85,7 +85,7 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
     history: StateHistory
 
 
-class TaskRun(Entity):
+class TaskRun(Entity, frozen=True):
     """A run of a task. epoch: grows each time it is handed out anew; 0 of flowable tasks.
 
     parent: ordinal of the flowable task run that it is a child of, -1 at the top. due: epoch ms of
@@ -117,13 +117,13 @@ class TaskRun(Entity):
         return self.history.current
 
 
-class LastRun(Entity):
+class LastRun(Entity, frozen=True):
     """The ordinal of a task's last run in an execution."""
 
     ordinal: int
 
 
-class Holder(Entity):
+class Holder(Entity, frozen=True):
     """A worker that was granted something here. held: ids of the task runs that it owns. dead: for
     good.
     """
@@ -132,7 +132,7 @@ class Holder(Entity):
     dead: bool = False
 
 
-class Ended(Entity):
+class Ended(Entity, frozen=True):
     """What stays of an ended execution until ``until`` (log time, epoch ms): late commands are
     known by it.
     """
@@ -141,7 +141,7 @@ class Ended(Entity):
     until: int
 
 
-class KillNote(Entity):
+class KillNote(Entity, frozen=True):
     """A kill that came before its execution; kept until ``until`` (log time, epoch ms)."""
 
     until: int

@@ -97,9 +97,19 @@ def _trace(state: EntityMap, command: Command) -> str:
 
 
 def _created(turn: Turn, command: ExecutionCreated) -> None:
-    key = execution_key(command.execution_id)
-    if turn.get(key, Entity) is not None:
+    if turn.get(execution_key(command.execution_id), Entity) is not None:
         return
+    execution = _admit(turn, command)
+    if turn.get(kill_note_key(execution.id), KillNote) is not None:
+        turn.drop(kill_note_key(execution.id))
+        _end(turn, execution.id, State.KILLED)
+    elif execution.awaits:
+        turn.close(execution.id)
+    else:
+        _start(turn, execution.id)
+
+
+def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
     turn.put(
         content_key(command.execution_id),
         Content(
@@ -112,7 +122,7 @@ def _created(turn: Turn, command: ExecutionCreated) -> None:
             redrives=command.redrives,
         ),
     )
-    execution = turn.put_execution(
+    return turn.put_execution(
         Execution(
             id=command.execution_id,
             namespace=command.namespace,
@@ -123,13 +133,6 @@ def _created(turn: Turn, command: ExecutionCreated) -> None:
             traceparent=command.traceparent,
         )
     )
-    if turn.get(kill_note_key(execution.id), KillNote) is not None:
-        turn.drop(kill_note_key(execution.id))
-        _end(turn, execution.id, State.KILLED)
-    elif execution.awaits:
-        turn.close(execution.id)
-    else:
-        _start(turn, execution.id)
 
 
 def _resolved(turn: Turn, command: FlowResolved) -> None:
@@ -190,8 +193,9 @@ def _refuse(turn: Turn, execution_id: str, reason: str) -> None:
 
 
 def _find(turn: Turn, task_run_id: str) -> TaskRun | None:
-    """The task run of a live execution."""
-    return turn.get(run_key(task_run_id), TaskRun)
+    """The task run of a live execution, if workers run it: none may speak for a flowable one."""
+    run = turn.get(run_key(task_run_id), TaskRun)
+    return run if run is not None and run.scope is None else None
 
 
 def _claimed(turn: Turn, command: Claimed) -> None:
@@ -224,7 +228,7 @@ def _undeliverable(turn: Turn, command: Undeliverable) -> None:
 
 def _timer_due(turn: Turn, command: TimerDue) -> None:
     run = _find(turn, command.task_run_id)
-    if run is None or run.due != command.due:
+    if run is None or not run.due or run.due != command.due:
         return
     turn.at = max(turn.at, command.due)
     task_runs.ON_TIMER[run.state](turn, run)
@@ -341,11 +345,13 @@ def quarantine(
     state: EntityMap, command: Command, reason: str, at: int, offset: int, rules: Rules
 ) -> Step:
     """What follows a step that raised: its execution ends FAILED with the reason; its tasks are
-    killed.
+    killed. One that could not even begin is shown as FAILED too, and lets its trigger go.
     """
     turn = Turn(state, at, offset, rules)
     execution_id = execution_named_by(command)
     execution = turn.get(execution_key(execution_id), Entity) if execution_id else None
+    if execution is None and isinstance(command, ExecutionCreated):
+        execution = _admit(turn, command)
     if isinstance(execution, Execution):
         for ordinal in range(execution.count):
             run = turn.run(execution.id, ordinal)

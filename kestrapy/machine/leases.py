@@ -21,13 +21,13 @@ from kestrapy.machine.execution import Step
 WORKER = "worker"
 
 
-class Watched(Entity):
+class Watched(Entity, frozen=True):
     """A worker whose lease is watched. sequence: of its last heartbeat, 0 where none was read."""
 
     sequence: int
 
 
-class Dead(Entity):
+class Dead(Entity, frozen=True):
     """A worker that was lost, until ``until`` (log time, epoch ms): nothing revives its id."""
 
     until: int

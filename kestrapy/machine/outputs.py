@@ -13,7 +13,7 @@ from kestrapy.machine.commands import Command, Public
 from kestrapy.model.state import State
 
 
-class Job(Public):
+class Job(Public, frozen=True):
     """One epoch of a task run, for a worker group. task: JSON of the task (``model.flow.Task``,
     durations in ms).
 
@@ -35,7 +35,7 @@ class Job(Public):
     chain: str = ""
 
 
-class Granted(Public):
+class Granted(Public, frozen=True):
     """The claim of this worker was the first: start."""
 
     worker_id: str
@@ -43,7 +43,7 @@ class Granted(Public):
     epoch: int
 
 
-class Refused(Public):
+class Refused(Public, frozen=True):
     """The claim is void: another owns the epoch, or nobody wants it any more."""
 
     worker_id: str
@@ -51,7 +51,7 @@ class Refused(Public):
     epoch: int
 
 
-class Kill(Public):
+class Kill(Public, frozen=True):
     """End what runs of this epoch, and say so by a Result."""
 
     worker_id: str
@@ -66,7 +66,7 @@ class StateChange(msgspec.Struct, frozen=True):
     at: int
 
 
-class AttemptSnapshot(Public):
+class AttemptSnapshot(Public, frozen=True):
     """One try of a task run."""
 
     epoch: int
@@ -74,7 +74,7 @@ class AttemptSnapshot(Public):
     histories: list[StateChange]
 
 
-class TaskRunSnapshot(Public):
+class TaskRunSnapshot(Public, frozen=True):
     """A task run as it is after an event. outputs: JSON object. iteration -1: not of a loop."""
 
     id: str
@@ -93,7 +93,7 @@ class TaskRunSnapshot(Public):
     epoch: int
 
 
-class ExecutionSnapshot(Public):
+class ExecutionSnapshot(Public, frozen=True):
     """An execution as it is after an event, without its task runs. inputs, outputs, variables,
     trigger: JSON.
     """
@@ -108,7 +108,7 @@ class ExecutionSnapshot(Public):
     error: str
 
 
-class ExecutionEvent(Public):
+class ExecutionEvent(Public, frozen=True):
     """Something of an execution changed: itself, or one of its task runs (the other is null).
 
     number: unique and rising within the execution's partition, through restarts of servers.
@@ -125,7 +125,7 @@ class ExecutionEvent(Public):
     chain: str = ""
 
 
-class FlowRevision(Public):
+class FlowRevision(Public, frozen=True):
     """A revision of a flow; its content never changes. source: YAML."""
 
     namespace: str
@@ -135,7 +135,7 @@ class FlowRevision(Public):
     at: int
 
 
-class TriggerEvent(Public):
+class TriggerEvent(Public, frozen=True):
     """A trigger as it is after an event. nextDate, lastDate: epoch ms, null where there is none."""
 
     uid: str
@@ -153,7 +153,7 @@ class TriggerEvent(Public):
     execution_id: str | None
 
 
-class LogEntry(Public):
+class LogEntry(Public, frozen=True):
     """A line that a task run logged. sequence: its place among the epoch's lines."""
 
     execution_id: str
@@ -169,7 +169,7 @@ class LogEntry(Public):
     task_id: str
 
 
-class MetricEntry(Public):
+class MetricEntry(Public, frozen=True):
     """A value that a task run measured. kind: counter, or timer (in seconds)."""
 
     execution_id: str
@@ -186,7 +186,7 @@ class MetricEntry(Public):
     task_id: str
 
 
-class DeadLetter(Public):
+class DeadLetter(Public, frozen=True):
     """A record that could not be read or was refused, as it was, with the reason and where it
     stood.
 

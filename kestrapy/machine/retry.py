@@ -28,7 +28,8 @@ def _delay(retry: Retry, failures: int, seed: str) -> int:
         return retry.min_interval + digest(seed, failures, bits=64) % (span + 1)
     grown = retry.interval
     for _ in range(failures - 1):
-        grown = int(grown * retry.delay_factor)
-        if retry.max_interval and grown >= retry.max_interval:
+        longer = grown * retry.delay_factor  # may be infinite
+        if longer >= retry.max_interval:
             return retry.max_interval
-    return min(grown, retry.max_interval) if retry.max_interval else grown
+        grown = int(longer)
+    return min(grown, retry.max_interval)

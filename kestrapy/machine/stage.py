@@ -109,9 +109,10 @@ class Stage:
             _require_known(arrival.command.version)
             position.version = arrival.command.version
         folded = self._step(arrival, at)
+        passed = max(at, _due_of(arrival.command)) if folded.changes else at
         self._expire(at, folded.changes)
         self._apply(folded.changes)
-        self._pass(arrival, max(at, _due_of(arrival.command)))
+        self._pass(arrival, passed)
         return folded
 
     def _step(self, arrival: Arrival, at: int) -> Folded:
@@ -123,9 +124,16 @@ class Stage:
         except RecordRefused as refusal:
             return Folded({}, [], str(refusal))
         except Exception as error:  # a bug: it must not stop the partition
-            reason = f"{type(error).__name__}: {error}"
+            return self._quarantine(arrival, at, f"{type(error).__name__}: {error}")
+
+    def _quarantine(self, arrival: Arrival, at: int, reason: str) -> Folded:
+        try:
             step = self.fold_rules.quarantine(self.state, arrival, at, reason)
             return Folded(dict(step.changes), step.outputs, reason, step.traceparent)
+        except ContentMissing:
+            raise
+        except Exception as error:  # such as a flow that this build refuses: the command is passed
+            return Folded({}, [], f"{reason}; quarantine: {type(error).__name__}: {error}")
 
     def _is_new(self, source: Source) -> bool:
         key = f"{source.stage}/{source.partition}"

@@ -11,6 +11,7 @@ which state.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -39,6 +40,7 @@ KILL_AGAIN = 5_000
 
 replace = msgspec.structs.replace
 _encode_text = msgspec.json.Encoder().encode
+_decode_outputs = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def create(turn: Turn, execution_id: str, task_id: str, parent: int) -> TaskRun:
@@ -181,15 +183,29 @@ def accept(turn: Turn, run: TaskRun, result: Result) -> State | None:
         state is State.KILLED and not killing
     ):
         state = State.FAILED
+    outputs, error = result.outputs, result.error
+    if problem := _problem_of(outputs):
+        state, outputs, error = State.KILLED if killing else State.FAILED, "{}", error or problem
     run = end_attempt(turn, run, state)
     failures = run.failures + (state is State.FAILED)
-    run = turn.put_run(replace(run, outputs=result.outputs, error=result.error, failures=failures))
+    run = turn.put_run(replace(run, outputs=outputs, error=error, failures=failures))
     if state is State.FAILED:
         return None if _retried(turn, run) else State.FAILED
     retry = turn.plan(turn.execution(run.execution_id)).task(run.task_id).retry
     if state is State.SUCCESS and failures and retry and retry.warning_on_retry:
         return State.WARNING
     return state
+
+
+def _problem_of(outputs: str) -> str:
+    """Why a worker's outputs can't be kept, empty where they can: other tasks' expressions read
+    them.
+    """
+    try:
+        _decode_outputs(outputs)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return f"the outputs of the task must be a JSON object: {error}"
+    return ""
 
 
 def _retried(turn: Turn, run: TaskRun) -> bool:

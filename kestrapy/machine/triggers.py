@@ -34,7 +34,7 @@ from kestrapy.model.ids import derive_execution_id, digest
 replace = msgspec.structs.replace
 
 
-class TriggerState(Entity):
+class TriggerState(Entity, frozen=True):
     """A trigger. after: the next date is sought after this one. date: the next one, 0 while it is
     sought.
 
@@ -110,7 +110,8 @@ def _defined(known: TriggerState | None, command: TriggerDefined, at: int, _: in
     if known is None:
         return fresh, []
     fresh = replace(fresh, last=known.last, execution_id=known.execution_id)
-    if known.definition.properties == command.definition.properties and not known.wants_date:
+    same = known.definition.properties == command.definition.properties
+    if same and known.date and not known.definition.disabled:  # what it missed is not made up
         fresh = replace(fresh, after=known.after, date=known.date, following=known.following)
     return fresh, []
 

@@ -137,13 +137,11 @@ class Turn:
     def _tell_runs(self, execution: Execution) -> None:
         prefix = run_key(execution.id) + "-"
         for key, entity in self.changes.items():
-            if (
-                isinstance(entity, TaskRun)
-                and key.startswith(prefix)
-                and self._told.get(key) is not entity
-            ):
-                self._told[key] = entity
-                self._tell(execution, None, entity)
+            if isinstance(entity, TaskRun) and key.startswith(prefix):
+                before = self._told.get(key) or self.state.get(key)
+                if not isinstance(before, TaskRun) or _shows_more(before, entity):
+                    self._told[key] = entity
+                    self._tell(execution, None, entity)
 
     def _tell(self, execution: Execution, snapshot: object, run: TaskRun | None) -> None:
         self._numbers += 1
@@ -175,3 +173,13 @@ class Turn:
             ]
             self.put_execution(msgspec.structs.replace(execution, chain=chain))
         self._stamped = len(self.outputs)
+
+
+def _shows_more(before: TaskRun, after: TaskRun) -> bool:
+    """Whether readers would see a difference: counters and timers are the fold's own business."""
+    return before is not after and (
+        before.history is not after.history
+        or before.attempts is not after.attempts
+        or before.outputs is not after.outputs
+        or before.error is not after.error
+    )

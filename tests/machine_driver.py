@@ -1,0 +1,244 @@
+"""Drive the pure machine by hand: one partition of ``executions``, with workers that do as told.
+
+driver = Driver(flow(task("a"), task("b")))
+driver.create().run(a=["fail"])
+assert driver.states == {"a": "FAILED"}
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from kestrapy.language.flow import parse_flow
+from kestrapy.language.plan import Plan
+from kestrapy.machine.commands import (
+    Claimed,
+    Command,
+    ExecutionCreated,
+    Result,
+    Returned,
+    Source,
+    TimerDue,
+    WorkerLost,
+)
+from kestrapy.machine.entities import Ended, Entity, Execution, TaskRun, execution_key, run_key
+from kestrapy.machine.folds import ExecutionFold
+from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Output
+from kestrapy.machine.stage import Arrival, Folded, Position, Stage
+from kestrapy.machine.turn import ContentMissing, Rules
+from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.state import State
+from kestrapy.plugins.registry import REGISTRY
+
+NAMESPACE, FLOW_ID = "tests", "driven"
+EXECUTION_ID = derive_execution_id(0, 1_000, "driven")
+
+Document = dict[str, Any]
+
+
+def task(task_id: str, **properties: Any) -> Document:
+    """A task that a worker runs; properties as in YAML."""
+    return {"id": task_id, "type": "return", **properties}
+
+
+def sequential(task_id: str, *tasks: Document, **properties: Any) -> Document:
+    return {"id": task_id, "type": "sequential", "tasks": list(tasks), **properties}
+
+
+def parallel(task_id: str, *tasks: Document, **properties: Any) -> Document:
+    return {"id": task_id, "type": "parallel", "tasks": list(tasks), **properties}
+
+
+def flow(*tasks: Document, **properties: Any) -> Document:
+    return {"id": FLOW_ID, "namespace": NAMESPACE, "tasks": list(tasks), **properties}
+
+
+def constant(interval: str = "PT1S", **properties: Any) -> Document:
+    """A retry."""
+    return {"type": "constant", "interval": interval, **properties}
+
+
+def plan_of(document: Document, revision: int = 1) -> Plan:
+    """The plan of a flow, read as a saved one is (JSON is YAML)."""
+    parsed = parse_flow(msgspec.json.encode(document).decode(), REGISTRY)
+    return Plan(msgspec.structs.replace(parsed, revision=revision), REGISTRY)
+
+
+def rules_of(*plans: Plan) -> Rules:
+    """What a fold may look up: these plans, and texts of one-task flows."""
+    known = {(it.flow.namespace, it.flow.id, it.flow.revision): it for it in plans}
+
+    def find(namespace: str, flow_id: str, revision: int) -> Plan:
+        try:
+            return known[namespace, flow_id, revision]
+        except KeyError:
+            raise ContentMissing(f"{namespace}.{flow_id} revision {revision}") from None
+
+    return Rules(flow=find, inline=lambda _namespace, _id, text: plan_of(msgspec.json.decode(text)))
+
+
+class Driver:
+    """A stage of the executor's fold and all that went in and out; each command is 5 ms after the
+    last one.
+
+    ``run`` lets workers act on what goes out. A task's script says, grant by grant, what its worker
+    does; its last word holds on: ``success``, ``warning``, ``fail``, ``lost`` (the worker is),
+    ``return`` (handed back), ``silent`` (no answer). Each grant of a lost worker's group is claimed
+    by a worker of another name.
+    """
+
+    def __init__(self, *documents: Document):
+        self.rules = rules_of(*(plan_of(it, n) for n, it in enumerate(documents, 1)))
+        self.stage = Stage(ExecutionFold(self.rules), {}, Position())
+        self.at = 1_000
+        self.log: list[Arrival] = []
+        self.outputs: list[Output] = []
+        self.worker = "w1"
+        self._grants: dict[str, int] = {}
+        self._lost = 0
+
+    # Commands
+
+    def fold(self, command: Command, at: int | None = None, source: Source | None = None) -> Folded:
+        """Fold a command, which must not be poison."""
+        folded = self.fold_any(command, at, source)
+        assert folded.poison is None, (command, folded.poison)
+        return folded
+
+    def fold_any(
+        self, command: Command, at: int | None = None, source: Source | None = None
+    ) -> Folded:
+        """Fold a command, poison or not. at: its append time, epoch ms."""
+        self.at = self.at + 5 if at is None else at
+        arrival = Arrival(command, self.at, self.stage.position.offset, source)
+        folded = self.stage.fold(arrival)
+        self.log.append(arrival)
+        self.outputs += folded.outputs
+        return folded
+
+    def tell(self, *commands: Command) -> list[Output]:
+        """-> what went out for them."""
+        return [output for command in commands for output in self.fold(command).outputs]
+
+    def create(self, execution_id: str = EXECUTION_ID, **fields: Any) -> Driver:
+        fields = {"namespace": NAMESPACE, "flow_id": FLOW_ID, "revision": 1, **fields}
+        self.fold(ExecutionCreated(execution_id, **fields))
+        return self
+
+    def claim(self, job: Job | TaskRun, worker: str = "w1") -> list[Output]:
+        return self.tell(Claimed(run_id(job), job.epoch, worker))
+
+    def result(
+        self, job: Job | TaskRun, state: State = State.SUCCESS, worker: str = "w1", **fields: Any
+    ) -> list[Output]:
+        return self.tell(Result(run_id(job), job.epoch, worker, state, **fields))
+
+    # Workers
+
+    def run(self, **scripts: list[str]) -> Driver:
+        """Go on until nobody has anything to do: no job, no grant, no kill, no retry."""
+        todo = deque(self.outputs)
+        while todo or self._due():
+            if todo:
+                commands = list(self._react(todo.popleft(), scripts))
+            else:
+                run = self._due()[0]
+                self.at = max(self.at, run.due)
+                commands = [TimerDue(run.id, run.due)]
+            for command in commands:
+                todo.extend(self.fold(command).outputs)
+        return self
+
+    def _due(self) -> list[TaskRun]:
+        """The next ones to be tried again."""
+        waiting = [it for it in self.runs.values() if it.state is State.RETRYING]
+        return sorted(waiting, key=lambda it: it.due)
+
+    def _react(self, output: Output, scripts: dict[str, list[str]]) -> Iterable[Command]:
+        if isinstance(output, Job):
+            yield Claimed(output.task_run_id, output.epoch, self.worker)
+        elif isinstance(output, Granted):
+            run = self.stage.state.get(run_key(output.task_run_id))
+            if isinstance(run, TaskRun):
+                yield from self._work(run, scripts.get(run.task_id, ["success"]))
+        elif isinstance(output, Kill):
+            killed = (output.task_run_id, output.epoch, output.worker_id, State.KILLED)
+            yield Result(*killed)
+
+    def _work(self, run: TaskRun, script: list[str]) -> Iterable[Command]:
+        turn = self._grants[run.id] = self._grants.get(run.id, 0) + 1
+        match script[min(turn, len(script)) - 1]:
+            case "lost":
+                lost, self._lost = self.worker, self._lost + 1
+                self.worker = f"{lost}'"
+                yield WorkerLost(lost)
+            case "return":
+                yield Returned(run.id, run.epoch, run.worker_id)
+            case "silent":
+                pass
+            case word:
+                state = {"fail": State.FAILED}.get(word) or State(word.upper())
+                outputs = msgspec.json.encode({"value": f"{run.task_id}#{turn}"}).decode()
+                yield Result(run.id, run.epoch, run.worker_id, state, outputs)
+
+    # What came of it
+
+    @property
+    def state(self) -> dict[str, Entity]:
+        return self.stage.state
+
+    @property
+    def runs(self) -> dict[str, TaskRun]:
+        """Live task runs by task id."""
+        return {it.task_id: it for it in self.state.values() if isinstance(it, TaskRun)}
+
+    @property
+    def execution(self) -> Execution | Ended:
+        """The execution as it stands in the state."""
+        found = self.state[execution_key(EXECUTION_ID)]
+        assert isinstance(found, Execution | Ended)
+        return found
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        """The outputs of a kind, in order."""
+        return [it for it in self.outputs if isinstance(it, kind)]
+
+    def job(self, task_id: str) -> Job:
+        """The last job of a task."""
+        found: Job = [it for it in self.of(Job) if it.task_id == task_id][-1]
+        return found
+
+    @property
+    def jobs(self) -> list[str]:
+        """Task ids in the order in which their jobs went out."""
+        return [it.task_id for it in self.of(Job)]
+
+    @property
+    def states(self) -> dict[str, str]:
+        """By task id, in the order of their first events, the state that was told last."""
+        told = [it.task_run for it in self.of(ExecutionEvent) if it.task_run is not None]
+        return {it.task_id: str(it.state) for it in told}
+
+    def snapshot(self, task_id: str = "") -> Any:
+        """What was told last of a task's run, or of the execution."""
+        for event in reversed(self.of(ExecutionEvent)):
+            told = event.task_run if task_id else event.execution
+            if told is not None and (not task_id or told.task_id == task_id):
+                return told
+        raise LookupError(task_id or "execution")
+
+    @property
+    def ended(self) -> str:
+        """The execution's state as it was told last."""
+        return str(self.snapshot().state)
+
+    def histories(self, task_id: str = "") -> list[str]:
+        return [str(it.state) for it in self.snapshot(task_id).histories]
+
+
+def run_id(job: Job | TaskRun) -> str:
+    return job.task_run_id if isinstance(job, Job) else job.id
