@@ -111,6 +111,8 @@ def _task_run_json(run: TaskRunSnapshot) -> Json:
         "attempts": [_attempt_json(attempt) for attempt in run.attempts],
         "state": state_json(run.histories),
     }
+    if run.worker_group:  # the executor's own task runs have none
+        found["workerGroup"] = {"key": run.worker_group}
     if run.parent_id:
         found["parentTaskRunId"] = run.parent_id
     if run.value is not None:

@@ -87,13 +87,16 @@ def test_task_runs_stand_in_the_order_of_their_ordinals() -> None:
     first = msgspec.structs.replace(
         first, parent_id="e1-9", value="v", iteration=0, attempts=[attempt], outputs='{"x": 1}'
     )
+    first = msgspec.structs.replace(first, worker_group="gpu")
     runs = execution(State.RUNNING, runs=[later, first])["taskRunList"]
     assert [run["id"] for run in runs] == ["e1-0", "e1-1"]
     assert runs[0]["executionId"] == "e1" and runs[0]["flowId"] == "hello"
     assert (runs[0]["parentTaskRunId"], runs[0]["value"], runs[0]["iteration"]) == ("e1-9", "v", 0)
     assert runs[0]["outputs"] == {"x": 1}
     assert runs[0]["attempts"][0]["state"]["current"] == "RUNNING"
-    assert not {"parentTaskRunId", "value", "iteration", "error"} & set(runs[1])
+    assert runs[0]["workerGroup"] == {"key": "gpu"}
+    absent = {"parentTaskRunId", "value", "iteration", "error", "workerGroup"}
+    assert not absent & set(runs[1])
 
 
 def test_a_flow_is_written_with_durations_and_without_what_is_empty() -> None:
