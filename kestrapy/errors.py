@@ -12,6 +12,7 @@
     │   ├── SettingsRefused       a configuration that can't be used
     │   ├── LogUnavailable        the log did not answer within its deadline
     │   ├── SchemaRegistryFailed  the schema registry did not answer, or refused a schema of ours
+    │   ├── ProducerDead          this process has to be started anew; nothing is lost
     │   ├── TopicUnfit            a topic is missing, or has a setting that would lose records
     │   └── UnknownLogicVersion   this build does not know the rules that are in force in a shard
     ├── RecordRefused             whoever produced a record: it goes to the dead-letter topic
@@ -87,6 +88,10 @@ class LogUnavailable(OperatorError):
 
 class SchemaRegistryFailed(OperatorError):
     """The schema registry did not answer, or refused a schema of ours; the text says which."""
+
+
+class ProducerDead(OperatorError):
+    """A client of the log gave up for good: the process ends, and its parent starts it anew."""
 
 
 class TopicUnfit(OperatorError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from kestrapy.assembly.parts import Parts
 from kestrapy.errors import LogUnavailable, NotFound, RecordRefused
 from kestrapy.machine.outputs import DeadLetter
@@ -45,7 +47,7 @@ class DeadLetters:
 
     def redrive(self, number: int) -> DeadLetter:
         """Raises NotFound, LogUnavailable. The source topic gets the very bytes that it had."""
-        letter = self.get(number)
+        letter = self._whole(self.get(number))
         message = Message(
             letter.topic,
             letter.value,
@@ -62,21 +64,33 @@ class DeadLetters:
             raise LogUnavailable(f"dead letter {number} was not sent: {failures or 'no answer'}")
         return letter
 
+    def _whole(self, letter: DeadLetter) -> DeadLetter:
+        """With its value; one that was too large for the letter is read where it stands."""
+        if letter.value is not None:
+            return letter
+        place = Partition(letter.topic, letter.partition)
+        for record in self._records(place, letter.offset, letter.offset + 1):
+            return msgspec.structs.replace(letter, value=record.value)
+        raise NotFound(f"{place.topic}/{place.index}/{letter.offset} is not kept any more")
+
     def _read(self, first: int, end: int) -> Iterator[tuple[int, DeadLetter]]:
+        for record in self._records(self._partition, first, end):
+            yield record.offset, self._parts.codec.decode(record, (DeadLetter,)).record
+
+    def _records(self, partition: Partition, first: int, end: int) -> Iterator[Record]:
+        """Those at the offsets from first to before end; nothing where any of them is not there."""
         reader = self._parts.log.reader()
         try:
-            if not reader.beginning_offset(self._partition, TIMEOUT) <= first < end:
+            if not reader.beginning_offset(partition, TIMEOUT) <= first < end:
                 return
-            if end > reader.end_offset(self._partition, TIMEOUT):
+            if end > reader.end_offset(partition, TIMEOUT):
                 return
-            reader.assign({self._partition: first})
+            reader.assign({partition: first})
             deadline = self._parts.clock.monotonic() + int(TIMEOUT * 1000)
-            while reader.position(self._partition) < end:
+            while reader.position(partition) < end:
                 if self._parts.clock.monotonic() > deadline:
-                    raise LogUnavailable(f"{self._partition.topic} could not be read")
-                for record in reader.poll(500, 0.2):
-                    if record.offset < end:
-                        yield record.offset, self._parts.codec.decode(record, (DeadLetter,)).record
+                    raise LogUnavailable(f"{partition.topic} could not be read")
+                yield from (it for it in reader.poll(500, 0.2) if it.offset < end)
         finally:
             reader.close()
 

@@ -20,7 +20,14 @@ def run_indexer(settings: Settings) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     upgrade(settings.store_url)
     writer = SqlIndexWriter(settings.store_url)
-    indexer = Indexer(parts.log, parts.router, writer, parts.clock, instance_id=instance_id())
+    indexer = Indexer(
+        parts.log,
+        parts.router,
+        writer,
+        parts.clock,
+        instance_id=instance_id(),
+        batch=settings.indexer.batch_size,
+    )
     with (
         stopping() as stop,
         endpoint(settings, settings.endpoints.indexer, {"store": lambda: indexer.trouble}),

@@ -7,7 +7,7 @@ import logging
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.sql.queries import SqlQueries
 from kestrapy.adapters.sql.schema import upgrade
-from kestrapy.assembly.servers import ensure_topics, parts_of
+from kestrapy.assembly.servers import ensure_topics, parts_of, stopping
 from kestrapy.config import Settings
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.webserver.app import WebServer, build_app
@@ -44,6 +44,9 @@ def run_webserver(settings: Settings) -> None:
     server = WebServer(app, settings.webserver.host, settings.webserver.port)
     log.info("webserver is up on http://%s:%d", settings.webserver.host, server.port)
     try:
-        server.run()
+        # The HTTP server ends by the signal's own handler, and raises it again when it has ended:
+        # the default one would make a failure of a stop that was asked for.
+        with stopping():
+            server.run()
     finally:
         flows.close()

@@ -1,7 +1,7 @@
 """Ids, all derived: the same cause gives the same id, in every process and at every replay.
 
-An execution id is 22 characters of ``0-9a-z``: 2 for the shard (base 36), 8 for the time (base 32,
-ms since 1970, so that ids sort by time within a shard) and 12 of a hash (60 bits). The shard names
+An execution id is 22 characters of ``0-9a-z``: 2 for the shard (base 36), 9 for the time (base 32,
+ms since 1970, so that ids sort by time within a shard) and 11 of a hash (55 bits). The shard names
 the partition of every topic whose key is an execution id. A task run's id is its execution's, a
 dash, and its ordinal in the execution.
 """
@@ -37,7 +37,7 @@ def derive_execution_id(shard: int, at: int, *cause: str | int) -> str:
     if not 0 <= shard < MAX_SHARDS:
         raise ValueError(f"shard {shard} is not within 0..{MAX_SHARDS - 1}")
     place = _BASE36[shard // 36] + _BASE36[shard % 36]
-    return place + _base32(at, 8) + _base32(digest(*cause, bits=60), 12)
+    return place + _base32(at, 9) + _base32(digest(*cause, bits=55), 11)
 
 
 def shard_of(execution_id: str) -> int:
@@ -51,4 +51,4 @@ def shard_of(execution_id: str) -> int:
 
 def time_of(execution_id: str) -> int:
     """When the execution of this id was asked for, epoch ms."""
-    return int(execution_id[2:10], 32)
+    return int(execution_id[2:11], 32)

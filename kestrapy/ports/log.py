@@ -61,6 +61,8 @@ class SendFailure(Enum):
     """No answer in time; it may have been appended all the same."""
     MISSING_TOPIC = "missing topic"
     TOO_LARGE = "too large"
+    DEAD = "the producer is dead"
+    """It can send nothing any more, whatever it is given: close it and make another."""
     OTHER = "other"
 
 

@@ -15,9 +15,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
-from kestrapy.errors import LogUnavailable, OperatorError, RecordRefused
+from kestrapy.errors import LogUnavailable, OperatorError, ProducerDead, RecordRefused
 from kestrapy.machine.outputs import (
     DeadLetter,
     ExecutionEvent,
@@ -31,17 +29,17 @@ from kestrapy.ports.log import Log, Member, Partition, Record, SendError, SendFa
 from kestrapy.ports.store import Advance, IndexWriter, PositionMoved, Row, RowsRefused
 from kestrapy.servers.metrics import DEAD_LETTERS, DIVERGED, INDEXED
 from kestrapy.servers.router import Router
+from kestrapy.wire.dead_letters import letter_of
 from kestrapy.wire.envelope import RECORD
 
 _LOG = logging.getLogger(__name__)
-_BATCH = 500
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 100, 10_000
 _KEEP_EVERY_MS = 1_000
 _TIMEOUT = 10.0
 
 
 class Indexer:
-    """A server of the group ``<prefix>indexer``."""
+    """A server of the group ``<prefix>indexer``. batch: records per transaction, at most."""
 
     def __init__(
         self,
@@ -51,6 +49,7 @@ class Indexer:
         clock: Clock,
         *,
         instance_id: str = "",
+        batch: int = 500,
     ):
         topics = router.catalogue
         self._log = log
@@ -58,6 +57,7 @@ class Indexer:
         self._writer = writer
         self._clock = clock
         self._instance_id = instance_id
+        self._batch = batch
         self._group = f"{topics.prefix}indexer"
         self._records: dict[str, type[Row]] = {
             topics.execution_events: ExecutionEvent,
@@ -89,6 +89,8 @@ class Indexer:
             _LOG.warning("another indexer is ahead, starting anew: %s", moved)
             self._leave()
             busy = True
+        except ProducerDead:
+            raise
         except OperatorError as error:
             _LOG.warning("trying again in %d ms: %s", self._pause_ms, error)
             self.trouble = str(error)
@@ -112,7 +114,7 @@ class Indexer:
             )
         self._member.resume()
         try:
-            records = self._member.poll(_BATCH, patience / 1000)
+            records = self._member.poll(self._batch, patience / 1000)
             if self._unplaced is not None:
                 raise self._unplaced
         except OperatorError:
@@ -224,20 +226,9 @@ class Indexer:
 
     def _dead_letter(self, record: Record, reason: str) -> None:
         """Returns once it is in the log. Raises LogUnavailable."""
-        letter = DeadLetter(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            record_name=_name(record),
-            reason=reason,
-            at=self._clock.wall(),
-            key=record.key,
-            value=record.value,
-        )
-        error = self._send(letter)
-        if error is not None and error.failure is SendFailure.TOO_LARGE:
-            reason += "; its value is too large for a dead letter, it stands where it was"
-            error = self._send(msgspec.structs.replace(letter, value=None, reason=reason))
+        error = self._send(letter_of(record, reason, _name(record)))
+        if error is not None and error.failure is SendFailure.DEAD:
+            raise ProducerDead(f"nothing can be sent any more: {error.detail}")
         if error is not None:
             raise LogUnavailable(f"a dead letter can't be written: {error.detail}")
         _LOG.error("%s[%d] %d: %s", record.topic, record.partition, record.offset, reason)

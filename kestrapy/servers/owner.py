@@ -31,6 +31,8 @@ MEMBER_EVERY = 100
 PULSE_EVERY = 1_000
 TIMER_AGAIN = 1_000
 TRY_AGAIN = 1_000
+LOST_PAUSE = 300
+"""ms before a shard that was lost is taken over again: time for the group to say that it went."""
 REFUSED_AGAIN = 10_000
 GIVE_UP_TIMEOUT = 3.0
 
@@ -161,7 +163,8 @@ class Owner:
         except Lost as error:
             log.warning("shard %d is restored from its checkpoint: %s", index, error)
             self._drop(index)
-            self._wanted[index] = now
+            self._wanted[index] = now + LOST_PAUSE
+            self._member_due = 0
         except UnknownLogicVersion as error:
             self._refuse(index, error, now)
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from kestrapy.errors import RecordRefused
+from kestrapy.errors import ProducerDead, RecordRefused
 from kestrapy.machine.commands import Command, Source, Undeliverable
 from kestrapy.machine.entities import Entity
-from kestrapy.machine.outputs import DeadLetter, Job, Output, Refusal
+from kestrapy.machine.outputs import Job, Output, Refusal
 from kestrapy.machine.stage import Arrival, Fold, Folded, Position, Stage
 from kestrapy.machine.turn import ContentMissing
 from kestrapy.ports.log import Message, Outcome, Partition, Producer, Record, SendError, SendFailure
@@ -21,6 +21,7 @@ from kestrapy.servers.checkpoint import Checkpoints, Restored, Snapshot
 from kestrapy.servers.outbox import Outbox
 from kestrapy.servers.router import Router
 from kestrapy.servers.timers import Timers
+from kestrapy.wire.dead_letters import letter_of
 
 log = logging.getLogger(__name__)
 
@@ -217,31 +218,11 @@ class Shard:
         name = type(output.record).__name__
         topic, key, _ = self._router.places(output.record)[0]
         value, _ = self._router.codec.encode(output.record)
-        return DeadLetter(
-            topic=topic,
-            partition=record.partition,
-            offset=record.offset,
-            record_name=name,
-            reason=output.reason,
-            at=record.timestamp,
-            key=key.encode(),
-            value=value,
-            redrives=output.redrives,
-        )
+        request = record._replace(topic=topic, key=key.encode(), value=value)
+        return letter_of(request, output.reason, name, output.redrives)
 
     def _dead_letter(self, record: Record, name: str, reason: str, redrives: int) -> None:
-        letter = DeadLetter(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            record_name=name,
-            reason=reason,
-            at=record.timestamp,
-            key=record.key,
-            value=record.value,
-            redrives=redrives,
-        )
-        self._send(letter, None, "")
+        self._send(letter_of(record, reason, name, redrives), None, "")
 
     def _send(self, output: Any, source: Source | None, traceparent: str) -> None:
         for message in self._router.messages(output, source, traceparent):
@@ -283,9 +264,11 @@ class Shard:
     def checkpoint(self, now: int, interval: int) -> bool:
         """Drive the checkpoint one step on, without waiting. -> whether one was committed just now.
 
-        Raises Lost where a message or a transaction failed.
+        Raises Lost where a message or a transaction failed, ProducerDead where none can be sent.
         """
         failure = self.outbox.failure
+        if failure is not None and failure.failure is SendFailure.DEAD:
+            raise ProducerDead(f"nothing can be sent any more: {failure.detail}")
         if failure is not None:
             raise Lost(f"a message was not acknowledged: {failure.detail}")
         if self._writing is not None:

@@ -26,6 +26,7 @@ POLLED_LATE: int = KafkaError._MAX_POLL_EXCEEDED  # noqa: SLF001
 
 _FAILURES = {
     **dict.fromkeys(MISSING, SendFailure.MISSING_TOPIC),
+    **dict.fromkeys(FATAL, SendFailure.DEAD),
     KafkaError.MSG_SIZE_TOO_LARGE: SendFailure.TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE: SendFailure.TOO_LARGE,
     KafkaError.REQUEST_TIMED_OUT: SendFailure.TIMED_OUT,

@@ -21,7 +21,8 @@ from kestrapy.servers.webserver.parameters import (
 )
 from kestrapy.servers.webserver.web import Web
 
-MAX_SOURCE_BYTES = 1 << 20
+MAX_SOURCE_BYTES = 800_000
+"""A record is at most 900 KB."""
 SAVE_TIMEOUT = 10.0
 
 

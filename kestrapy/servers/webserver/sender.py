@@ -16,6 +16,7 @@ class Sender:
     """One producer, and a thread that collects its acknowledgements."""
 
     def __init__(self, log: Log):
+        self._log = log
         self._producer = log.producer()
         self._sent = threading.Event()
         self._closing = False
@@ -37,6 +38,8 @@ class Sender:
             raise LogUnavailable(
                 f"no answer from the log in {timeout:g} s; it may still take effect"
             ) from None
+        if error is not None and error.failure is SendFailure.DEAD:
+            self._producer = self._log.producer()
         if error is not None:
             raise _explained(message, error)
 

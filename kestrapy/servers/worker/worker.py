@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from kestrapy.errors import KestrapyError, RecordRefused
+from kestrapy.errors import KestrapyError, ProducerDead, RecordRefused
 from kestrapy.machine.commands import Claimed, Heartbeat, Result, Returned, WorkerGone
-from kestrapy.machine.outputs import DeadLetter, Granted, Job, Kill, Refused
+from kestrapy.machine.outputs import Granted, Job, Kill, Refused
 from kestrapy.model.state import State
 from kestrapy.ports.clock import Clock
-from kestrapy.ports.log import Log, Member, Partition, Record, SendError
+from kestrapy.ports.log import Log, Member, Partition, Record, SendError, SendFailure
 from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.router import Router
 from kestrapy.servers.worker.deliveries import Deliveries
@@ -28,6 +28,7 @@ from kestrapy.servers.worker.lease import Lease
 from kestrapy.servers.worker.reports import Reports
 from kestrapy.servers.worker.results import fitting_result
 from kestrapy.servers.worker.running import JobRunner, Supervision
+from kestrapy.wire.dead_letters import letter_of
 from kestrapy.wire.partitioner import partition_for
 
 log = logging.getLogger(__name__)
@@ -197,6 +198,8 @@ class Worker:
         self._producer.send(self._router.message(beat), lambda error: self._beat_acked(sent, error))
 
     def _beat_acked(self, sent: int, error: SendError | None) -> None:
+        if error is not None and error.failure is SendFailure.DEAD:
+            raise ProducerDead(f"nothing can be sent any more: {error.detail}")
         if error is None and self._lease.renew(sent, self._clock.boottime()):
             self._supervision.renew(self._lease.until or 0)
 
@@ -272,17 +275,7 @@ class Worker:
             self._claim(hand, now)
 
     def _dead_letter(self, record: Record, reason: str) -> None:
-        letter = DeadLetter(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            record_name="",
-            reason=reason,
-            at=record.timestamp,
-            key=record.key,
-            value=record.value,
-        )
-        self._producer.send(self._router.message(letter))
+        self._producer.send(self._router.message(letter_of(record, reason)))
 
     def _claim(self, hand: InHand, now: int) -> None:
         hand.sent = now

@@ -230,9 +230,6 @@ def test_while_nothing_is_stored_the_answer_is_made_from_the_request(
     assert created["labels"] == [{"key": "team", "value": "data"}, {"key": "a", "value": "b"}]
 
 
-@pytest.mark.xfail(
-    reason="model.ids keeps 40 bits of the time, which overflowed in 2004: time_of is 35 years off"
-)
 def test_a_young_execution_is_waited_for(
     site: Site, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
