@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kestrapy.reference import settings_reference
+import pytest
 
-ROOT = Path(__file__).parents[2]
+from kestrapy.reference.pages import PAGES
+
+FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
 
-def test_the_reference_of_settings_is_current() -> None:
-    written = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
-    assert written == settings_reference(), (
-        "run: python -m kestrapy.reference > docs/reference/settings.md"
-    )
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_of_the_reference_is_current(name: str) -> None:
+    written = (FOLDER / name).read_text(encoding="utf-8")
+    assert written == PAGES[name](), "run: python -m kestrapy.reference docs/reference"
+
+
+def test_no_page_is_left_that_nothing_generates() -> None:
+    assert {it.name for it in FOLDER.glob("*.md")} == set(PAGES)
