@@ -1,0 +1,67 @@
+"""The REST API as a client uses it, through restarts of the webserver."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import httpx
+
+PATIENCE = 90.0
+"""Seconds for which a request is tried again."""
+_PAUSE = 0.1
+_YAML = {"Content-Type": "application/x-yaml"}
+
+
+class Api:
+    """Thread-safe. What ends in a refusal raises httpx.HTTPStatusError."""
+
+    def __init__(self, url: str):
+        self._client = httpx.Client(base_url=f"{url}/api/v1/main", timeout=30)
+        self._closing = threading.Event()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._client.close()
+
+    def save_flow(self, source: str) -> dict[str, Any]:
+        """Where an earlier try was answered by silence, the flow may exist: that is as good."""
+        answer = self._again("POST", "/flows", content=source, headers=_YAML)
+        if answer.status_code == 422 and "exists: update it by PUT" in answer.text:
+            return {}
+        return self._document(answer)
+
+    def submit(self, namespace: str, flow_id: str, **inputs: str) -> str:
+        """-> the id of an execution that was acknowledged."""
+        files = {name: (None, value) for name, value in inputs.items()}
+        path = f"/executions/{namespace}/{flow_id}"
+        document = self._document(self._again("POST", path, files=files or None))
+        return str(document["id"])
+
+    def execution(self, execution_id: str) -> dict[str, Any]:
+        return self._document(self._again("GET", f"/executions/{execution_id}"))
+
+    def logs(self, execution_id: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self._again("GET", f"/logs/{execution_id}").json()
+        return found
+
+    def _again(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Until there is an answer that a client would not try again after."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                answer = self._client.request(method, path, **request)
+                if answer.status_code < 500:
+                    return answer
+                last: object = answer.text
+            except httpx.TransportError as error:
+                last = error
+            if time.monotonic() > deadline or self._closing.wait(_PAUSE):
+                raise AssertionError(f"{method} {path} got no answer: {last}")
+
+    def _document(self, answer: httpx.Response) -> dict[str, Any]:
+        if answer.is_error:
+            raise AssertionError(f"{answer.status_code} {answer.request.url}: {answer.text}")
+        found: dict[str, Any] = answer.json()
+        return found

@@ -1,0 +1,289 @@
+"""Kill every kind of server while executions are created, then judge what came of it.
+
+Longer than the test, by hand (an existing Kafka by KESTRAPY_KAFKA_BOOTSTRAP_SERVERS, or its own):
+
+    python -m tests.acceptance.chaos --executions 5000 --seconds 600 --seed 7
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from kestrapy.adapters.kafka.provision import provide_kafka
+from tests.acceptance import database, marks, refold
+from tests.acceptance.cluster import Cluster, Slot
+from tests.acceptance.evidence import Ends, read_topic
+from tests.acceptance.ownership import LOST, Ownership
+
+SERVERS = (
+    *("indexer", "executor#1", "executor#2", "scheduler", "webserver"),
+    *("worker:alpha#1", "worker:alpha#2", "worker:beta#1", "worker:beta#2"),
+)
+SETTINGS: dict[str, Any] = {
+    "workerGroups": [{"key": "alpha"}, {"key": "beta"}],
+    "jobPartitions": 4,
+    # As low as the settings allow: a supervisor's death is mended after lostAfter.
+    "worker": {"lease": "PT9.5S", "endTasks": "PT0.5S", "lostAfter": "PT10.5S", "threads": 8},
+}
+NAMESPACE = "acceptance"
+SHAPES = {
+    "one": """\
+tasks:
+  - {id: only, type: return, format: "{{ execution.id }}", workerGroup: {key: alpha}}
+outputs: [{id: said, type: STRING, value: "{{ outputs.only.value }}"}]
+""",
+    "two": """\
+tasks:
+  - {id: first, type: return, format: "{{ inputs.word }}", workerGroup: {key: alpha}}
+  - {id: second, type: return, format: "{{ outputs.first.value }}", workerGroup: {key: beta}}
+inputs: [{id: word, type: STRING}]
+outputs: [{id: said, type: STRING, value: "{{ outputs.second.value }}"}]
+""",
+    "fan": """\
+tasks:
+  - id: all
+    type: parallel
+    tasks:
+      - {id: a, type: return, format: a, workerGroup: {key: alpha}}
+      - {id: b, type: sleep, duration: PT0.7S, workerGroup: {key: beta}}
+      - {id: c, type: log, message: "{{ taskrun.id }}", workerGroup: {key: beta}}
+      - id: d
+        type: fail
+        condition: "{{ taskrun.attemptsCount == 0 }}"
+        workerGroup: {key: alpha}
+        retry: {type: constant, interval: PT0.2S, maxAttempts: 20}
+""",
+    "script": """\
+tasks:
+  - id: run
+    type: shell.script
+    workerGroup: {key: beta}
+    script: |
+SCRIPT
+""",
+}
+WEIGHTS = {"one": 3, "two": 3, "fan": 3, "script": 3}
+END_TIMEOUT = 120.0
+ALARMS = ("Traceback", "diverged", "could not be folded")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """seconds: how long executions are created and servers killed. pause: between kills, s.
+    at_once: how many servers are killed, drawn each time."""
+
+    seed: int
+    executions: int = 500
+    seconds: float = 60.0
+    pause: tuple[float, float] = (0.5, 2.5)
+    at_once: tuple[int, ...] = (1, 1, 1, 2, 3)
+    clients: int = 8
+
+
+def flow_source(shape: str, mark_file: Path) -> str:
+    text = "".join(f"      {line}\n" for line in marks.script(mark_file).splitlines())
+    return f"id: {shape}\nnamespace: {NAMESPACE}\n" + SHAPES[shape].replace("SCRIPT\n", text)
+
+
+class Killer:
+    """Kills and starts again, one server after the other, until told to stop."""
+
+    def __init__(self, cluster: Cluster, plan: Plan):
+        self.kills: Counter[str] = Counter()
+        self._cluster = cluster
+        self._plan = plan
+        self._random = random.Random(plan.seed)
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.wait(self._random.uniform(*self._plan.pause)):
+            names = self._random.sample(SERVERS, self._random.choice(self._plan.at_once))
+            dead = [name for name in names if self._kill(self._cluster.slots[name])]
+            self._cluster.start(*dead)
+
+    def _kill(self, slot: Slot) -> bool:
+        """Of a worker: its child alone, which its supervisor starts again; its supervisor; or both.
+
+        -> whether the slot is to be started.
+        """
+        how = self._random.choice(("child", "supervisor", "both")) if slot.kind == "worker" else ""
+        self.kills[f"{slot.kind} {how}".strip()] += 1
+        if how in ("child", "both"):
+            slot.send_worker(signal.SIGKILL)
+        if how != "child":
+            self._cluster.kill(slot.name)
+        return how != "child"
+
+
+class Load:
+    """Creates executions, evenly over the time. acknowledged: shape and word by execution."""
+
+    def __init__(self, cluster: Cluster, plan: Plan):
+        self.acknowledged: dict[str, tuple[str, str]] = {}
+        self._api = cluster.api
+        self._plan = plan
+        chosen = random.Random(plan.seed)
+        self._shapes = chosen.choices(
+            list(WEIGHTS), weights=list(WEIGHTS.values()), k=plan.executions
+        )
+
+    def run(self) -> None:
+        """Returns when each was acknowledged. Raises what a client met."""
+        begin = time.monotonic()
+        with ThreadPoolExecutor(self._plan.clients, "client") as clients:
+            numbers = range(self._plan.executions)
+            for _ in clients.map(lambda number: self._submit(number, begin), numbers):
+                pass
+
+    def _submit(self, number: int, begin: float) -> None:
+        due = begin + self._plan.seconds * number / self._plan.executions
+        threading.Event().wait(max(0.0, due - time.monotonic()))
+        shape, word = self._shapes[number], f"word-{number}"
+        inputs = {"word": word} if shape == "two" else {}
+        self.acknowledged[self._api.submit(NAMESPACE, shape, **inputs)] = shape, word
+
+
+def run(cluster: Cluster, plan: Plan) -> dict[str, Any]:
+    """The whole run on a cluster that has no server yet. -> the summary; "problems" is empty where
+    every promise was kept."""
+    begin = time.monotonic()
+    mark_file = cluster.folder / "marks"
+    cluster.start(*SERVERS)
+    cluster.await_ready()
+    for shape in SHAPES:
+        cluster.api.save_flow(flow_source(shape, mark_file))
+    load, killer, stop = Load(cluster, plan), Killer(cluster, plan), threading.Event()
+    killing = threading.Thread(target=killer.run, args=(stop,))
+    killing.start()
+    try:
+        load.run()
+    finally:
+        stop.set()
+        killing.join()
+    parts = cluster.parts()
+    with Ends(parts) as ends:
+        ends.await_all(load.acknowledged, END_TIMEOUT)
+    url = cluster.settings.store_url
+    cluster.wait_for(lambda: database.is_indexed(parts, url), "the indexer to have read everything")
+    codes = cluster.stop()
+    summary = judge(cluster, load, mark_file)
+    summary["problems"] += [f"{it} ended with {code}" for it, code in codes.items() if code]
+    summary["kills"] = dict(killer.kills)
+    summary["seed"], summary["seconds"] = plan.seed, round(time.monotonic() - begin)
+    (cluster.folder / "summary.json").write_text(json.dumps(summary, indent=2))
+    return summary
+
+
+def judge(cluster: Cluster, load: Load, mark_file: Path) -> dict[str, Any]:
+    """Everything that is asserted, from the topics, the database, the tasks' marks and the logs."""
+    parts = cluster.parts()
+    topics = parts.catalogue
+    executions, events = (
+        read_topic(parts, topics.executions),
+        read_topic(parts, topics.execution_events),
+    )
+    jobs = [it for group in parts.groups for it in read_topic(parts, topics.jobs(group))]
+    inbox, letters = read_topic(parts, topics.inbox), read_topic(parts, topics.dead_letter)
+    ownership = Ownership(executions)
+    ran = marks.read_marks(mark_file)
+    url = cluster.settings.store_url
+    wrong = {
+        "ownership": ownership.problems(jobs, inbox),
+        "refold": refold.problems(refold.refold(parts, executions), events, jobs, inbox),
+        "database": database.problems(url, events, read_topic(parts, topics.logs)),
+        "marks": marks.problems(ran, ownership.owners, lambda pid: worker_ids(cluster, pid)),
+        "outcomes": outcomes(
+            load,
+            {
+                it.content.execution_id: it.content
+                for it in events
+                if it.content.execution is not None
+            },
+        ),
+        "dead letters": [it.content.reason for it in letters],
+        "logs": list(alarms(cluster)),
+    }
+    return {
+        "problems": [f"{name}: {it}" for name, found in wrong.items() for it in found],
+        "executions": dict(Counter(shape for shape, _ in load.acknowledged.values())),
+        "unacknowledged": len({it.content.execution_id for it in events}) - len(load.acknowledged),
+        "task runs": len({it.content.task_run_id for it in jobs}),
+        "epochs": len({(it.content.task_run_id, it.content.epoch) for it in jobs}),
+        "jobs published twice": _twice(jobs),
+        "claims": sum(type(it.content).__name__ == "Claimed" for it in executions),
+        "epochs lost": sum(end == LOST for end in ownership.ends.values()),
+        "results dropped": ownership.dropped,
+        "commands": len(executions),
+        "events": len(events),
+        "events written twice": _twice(events),
+        "scripts begun": len(ran),
+        "scripts ended": sum(it.ends for it in ran.values()),
+        "starts of servers": sum(len(it.log_files) for it in cluster.slots.values()),
+    }
+
+
+def _twice(seen: list[Any]) -> int:
+    return len(seen) - len({repr(it.content) for it in seen})
+
+
+def outcomes(load: Load, last: dict[str, Any]) -> list[str]:
+    """Acknowledged executions that did not end in SUCCESS, or with other outputs than they have."""
+    wrong = []
+    for execution_id, (shape, word) in load.acknowledged.items():
+        snapshot = last[execution_id].execution
+        said = {"one": execution_id, "two": word}.get(shape)
+        expected = {"said": said} if said else {}
+        if snapshot.state != "SUCCESS" or json.loads(snapshot.outputs) != expected:
+            wrong.append(f"{shape} {execution_id}: {snapshot.state} {snapshot.outputs}")
+    return wrong
+
+
+def worker_ids(cluster: Cluster, supervisor: int) -> set[str]:
+    for slot in cluster.slots.values():
+        if supervisor in slot.log_files:
+            return slot.worker_ids(supervisor)
+    return set()
+
+
+def alarms(cluster: Cluster) -> list[str]:
+    """Lines of logs that must not be there."""
+    files = [file for slot in cluster.slots.values() for file in slot.log_files.values()]
+    return [
+        f"{file.name}: {line}"
+        for file in files
+        for line in file.read_text(errors="replace").splitlines()
+        if any(it in line for it in ALARMS)
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--executions", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    options = parser.parse_args()
+    plan = Plan(options.seed, options.executions, options.seconds)
+    folder = Path(tempfile.mkdtemp(prefix="kestrapy-chaos-"))
+    with (
+        provide_kafka() as kafka,
+        Cluster(folder, kafka.bootstrap_servers, f"c{uuid4().hex[:12]}.", SETTINGS) as cluster,
+    ):
+        summary = run(cluster, plan)
+    print(json.dumps(summary, indent=2), f"logs: {folder}", sep="\n")
+    return 1 if summary["problems"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
