@@ -11,7 +11,8 @@ written.
                    │          ▲   ▲ │        │ │ └──▶ KILLING ──▶ KILLED
                    │          │   │ └────────┼─┼────▶ KILLED | FAILED (undeliverable)
                    │          │   └──────────┘ └────▶ RETRYING ─▶ SUBMITTED | KILLED
-                   └──▶ RUNNING (flowable) …   (a lost or returned epoch is submitted anew)
+                   └──▶ RUNNING (flowable) …   (a lost or returned epoch is submitted anew;
+                                               allowFailure makes WARNING or SUCCESS of FAILED)
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ EXECUTION: Table = {
 }
 TASK_RUN: Table = {
     S.CREATED: frozenset({S.SUBMITTED, S.RUNNING, S.KILLED, S.FAILED}),
-    S.SUBMITTED: frozenset({S.RUNNING, S.SUBMITTED, S.KILLED, S.FAILED}),
+    S.SUBMITTED: _ENDS | {S.RUNNING, S.SUBMITTED},
     S.RUNNING: _ENDS | {S.SUBMITTED, S.RETRYING, S.KILLING},
     S.KILLING: frozenset({S.KILLED, S.FAILED}),
     S.RETRYING: frozenset({S.SUBMITTED, S.KILLED, S.FAILED}),

@@ -407,3 +407,10 @@ def test_nothing_is_left_of_an_ended_execution_but_a_marker(driver: Driver) -> N
     assert kinds == {"Ended", "Holder"}
     unmoved(driver, KillRequested(EXECUTION_ID))
     assert not [it for it in driver.state.values() if isinstance(it, TaskRun)]
+
+
+@pytest.mark.parametrize(("warning", "state"), [(False, "WARNING"), (True, "SUCCESS")])
+def test_an_undeliverable_job_may_be_allowed_to_fail(warning: bool, state: str) -> None:
+    driver = Driver(flow(task("a", allowFailure=True, allowWarning=warning), task("b"))).create()
+    driver.tell(Undeliverable(driver.job("a").task_run_id, 1, "there is no group gpu"))
+    assert driver.states == {"a": state, "b": "SUBMITTED"}
