@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Child:
     arguments: Sequence[str]
     instance_id: str
     log: Path | None
+    environment: Mapping[str, str]
     process: subprocess.Popen[bytes] | None = None
     started: int = 0
     pause: int = 0
@@ -47,7 +48,7 @@ class Child:
         self.process = tether.spawn(
             [sys.executable, "-m", "kestrapy", *self.arguments],
             log=self.log,
-            env={**os.environ, INSTANCE_VARIABLE: self.instance_id},
+            env={**self.environment, INSTANCE_VARIABLE: self.instance_id},
             death_signal=signal.SIGTERM,
         )
 
@@ -63,9 +64,17 @@ class Child:
 
 
 class Standalone:
-    """The children. log_dir: a file for each child; None: all to standard error."""
+    """The children. log_dir: a file for each child; None: all to standard error. environment:
+    theirs; it has the settings that win over those in config.
+    """
 
-    def __init__(self, settings: Settings, config: Path | None, log_dir: Path | None = None):
+    def __init__(
+        self,
+        settings: Settings,
+        config: Path | None,
+        log_dir: Path | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ):
         self._clock = SystemClock()
         self._grace = settings.worker.termination_grace_period / 1000
         tail = ["--config", str(config)] if config else []
@@ -80,6 +89,7 @@ class Standalone:
                 [*command, *tail],
                 f"{name}-{token}",
                 log_dir / f"{name}.log" if log_dir else None,
+                environment,
             )
             for name, command in commands.items()
         ]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kestrapy import __version__
-from kestrapy.cli import broker, dead_letter, flow, run, server, topics
+from kestrapy.cli import broker, dead_letter, demo, flow, run, server, topics
 
 app = typer.Typer(
     name="kestrapy",
@@ -34,6 +34,7 @@ def options(
 
 
 app.command("run")(run.run)
+app.command("demo")(demo.demo)
 app.command("broker")(broker.broker)
 app.add_typer(flow.app, name="flow")
 app.add_typer(server.app, name="server")
