@@ -9,13 +9,14 @@ SOURCES := kestrapy tests $(wildcard benchmarks/*.py examples/*.py)
 venv: .venv/installed
 
 .venv/installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.x")'
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.x")'
+	@echo "Installing into .venv: a minute or so, the first time."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
 
 demo: venv
-	$(BIN)/kestrapy demo
+	@$(BIN)/kestrapy demo
 
 # One Kafka and one PostgreSQL for all of the tests' processes. PYTEST_ARGS='-n 2 -k log' chooses.
 test: venv check

@@ -38,7 +38,7 @@ INTERRUPTED = 130
 def find_examples(given: Path | None) -> Path:
     """The folder with the demo's flow and data. Raises NotFound."""
     checkout = Path(kestrapy.__file__).parents[1]
-    places = [given] if given else [checkout / "examples", Path.cwd() / "examples"]
+    places = [given] if given else [Path("examples"), checkout / "examples"]
     for place in places:
         if (place / FLOW_FILE).is_file() and (place / DATA_FILE).is_file():
             return place
@@ -140,7 +140,8 @@ def _show_result(console: Console, client: RestClient, execution: Json) -> None:
         if console.is_terminal:
             console.print(Markdown(report))
         else:
-            _say(console, report)
+            _say(console, report.rstrip())
+        console.print()
     console.print(table_of(execution))
     if state not in (State.SUCCESS, State.WARNING):
         lines = [f"{it['taskId']}: {it['message']}" for it in client.logs(execution_id, "WARN")]

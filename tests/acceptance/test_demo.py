@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,6 +173,20 @@ def test_with_keep_the_servers_go_on_until_ctrl_c(kafka: str, tmp_path: Path) ->
     demo.process.send_signal(signal.SIGINT)
     rest, _ = demo.process.communicate(timeout=TIMEOUT_S)
     assert demo.process.returncode == 0, rest
+    assert demo.processes() == []
+
+
+def test_a_failure_is_explained(kafka: str, tmp_path: Path) -> None:
+    examples = tmp_path / "examples"
+    (examples / "data").mkdir(parents=True)
+    shutil.copy(ROOT / "examples" / "bike-report.yaml", examples)
+    (examples / "data" / DATA.name).write_text("day,counter\n2025-04-28,park\n")
+    demo = start(kafka, tmp_path / "demo", "--examples", str(examples))
+    shown, _ = demo.process.communicate(timeout=TIMEOUT_S)
+    assert demo.process.returncode == 1
+    assert re.search(r"^error: execution \w+ ended as FAILED$", shown, re.MULTILINE), shown
+    assert "KeyError: 'bikes'" in shown
+    assert "tell: There is no report" in shown
     assert demo.processes() == []
 
 
