@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from prometheus_client import Gauge
+from pydantic import ValidationError
 
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.kafka.log import KafkaLog
@@ -26,7 +27,7 @@ from kestrapy.assembly.parts import (
     build_worker,
 )
 from kestrapy.config import Settings
-from kestrapy.errors import TopicUnfit
+from kestrapy.errors import SettingsRefused, TopicUnfit
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.health import Check, HealthServer
 from kestrapy.servers.loop import run_until
@@ -221,7 +222,10 @@ def _measure_worker(worker: Worker) -> None:
 
 
 def of_group(settings: Settings, group: str | None, threads: int | None) -> Settings:
-    """The settings of a worker of this group and with so many threads, where they are given."""
+    """The settings of a worker of this group and with so many threads, where they are given.
+
+    Raises SettingsRefused.
+    """
     worker = settings.worker.model_copy(
         update={
             name: value
@@ -229,6 +233,10 @@ def of_group(settings: Settings, group: str | None, threads: int | None) -> Sett
             if value is not None
         }
     )
-    return Settings.model_validate(
-        settings.model_dump(by_alias=True) | {"worker": worker.model_dump(by_alias=True)}
-    )
+    values = settings.model_dump(by_alias=True) | {"worker": worker.model_dump(by_alias=True)}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        # Without its cause, whose text shows all settings, secret ones too.
+        found = "; ".join(it["msg"].removeprefix("Value error, ") for it in error.errors())
+        raise SettingsRefused(f"--worker-group, --threads: {found}") from None
