@@ -25,7 +25,7 @@ from uuid import uuid4
 from kestrapy.adapters.kafka.provision import provide_kafka
 from tests.acceptance import database, marks, refold
 from tests.acceptance.cluster import Cluster, Slot
-from tests.acceptance.evidence import Ends, read_topic
+from tests.acceptance.evidence import Follower, read_topic
 from tests.acceptance.ownership import LOST, Ownership
 
 SERVERS = (
@@ -173,8 +173,8 @@ def run(cluster: Cluster, plan: Plan) -> dict[str, Any]:
         stop.set()
         killing.join()
     parts = cluster.parts()
-    with Ends(parts) as ends:
-        ends.await_all(load.acknowledged, END_TIMEOUT)
+    with Follower(parts) as follower:
+        follower.await_ends(load.acknowledged, END_TIMEOUT)
     url = cluster.settings.store_url
     cluster.wait_for(lambda: database.is_indexed(parts, url), "the indexer to have read everything")
     codes = cluster.stop()

@@ -36,6 +36,8 @@ from tests.acceptance.api import Api
 READY_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 _LOOK_EVERY = 0.05
+BASIC = ("indexer", "executor", "webserver")
+"""What any execution over REST needs, beside workers."""
 _LAST_LINES = 40
 _WORKER_IS_UP = re.compile(r"worker (\S+) of group \S+ is up")
 

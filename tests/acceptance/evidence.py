@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 from kestrapy.assembly.parts import Parts
@@ -51,33 +51,44 @@ def read_records(parts: Parts, topic: str) -> Iterator[Record]:
         reader.close()
 
 
-class Ends:
-    """Follows ``execution-events`` from their beginning, to know which executions have ended."""
+class Follower:
+    """Follows ``execution-events`` from their beginning. last: by execution, of the execution
+    itself; seen: all of them, in the order of reading."""
 
     def __init__(self, parts: Parts):
-        self.states: dict[str, State] = {}
+        self.last: dict[str, ExecutionEvent] = {}
+        self.seen: list[ExecutionEvent] = []
         self._parts = parts
         self._reader = parts.log.reader()
         places = partitions_of(parts, parts.catalogue.execution_events)
         self._reader.assign({it: self._reader.beginning_offset(it, TIMEOUT) for it in places})
 
-    def __enter__(self) -> Ends:
+    def __enter__(self) -> Follower:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._reader.close()
 
-    def await_all(self, execution_ids: Collection[str], timeout: float) -> None:
-        """Until each of them has ended, however it did."""
-        deadline = time.monotonic() + timeout
-        waiting = set(execution_ids)
-        while waiting := waiting - self.states.keys():
-            if time.monotonic() > deadline:
-                some = sorted(waiting)[:10]
-                raise AssertionError(f"{len(waiting)} executions have not ended: {some}")
-            for record in self._reader.poll(5_000, 0.2):
-                self._take(self._parts.codec.decode(record, (ExecutionEvent,)).record)
+    @property
+    def ended(self) -> dict[str, State]:
+        """In which state, by execution."""
+        states = {key: it.execution.state for key, it in self.last.items() if it.execution}
+        return {key: state for key, state in states.items() if state.is_terminal}
 
-    def _take(self, event: ExecutionEvent) -> None:
-        if event.execution is not None and event.execution.state.is_terminal:
-            self.states[event.execution_id] = event.execution.state
+    def await_ends(self, execution_ids: Collection[str], timeout: float = 60.0) -> None:
+        """Until each of them has ended, however it did."""
+        wanted = set(execution_ids)
+        self.await_that(lambda: wanted <= self.ended.keys(), f"{len(wanted)} ends", timeout)
+
+    def await_that(self, holds: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
+        """Until it holds; asked after each batch of events."""
+        deadline = time.monotonic() + timeout
+        while not holds():
+            if time.monotonic() > deadline:
+                live = sorted(self.last.keys() - self.ended.keys())
+                raise AssertionError(f"{what} did not come; {len(live)} live: {live[:10]}")
+            for record in self._reader.poll(5_000, 0.2):
+                event = self._parts.codec.decode(record, (ExecutionEvent,)).record
+                self.seen.append(event)
+                if event.execution is not None:
+                    self.last[event.execution_id] = event
