@@ -144,7 +144,10 @@ class Member(Protocol):
     """
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
-        """Like ``Reader.poll``. Must be called every few seconds, when paused too."""
+        """Like ``Reader.poll``. Must be called every few seconds, when paused too.
+
+        Raises MemberFenced, from then on always, where another member has the same instance id.
+        """
 
     def pause(self) -> None:
         """Give no records of any partition until ``resume``; those assigned meanwhile are paused

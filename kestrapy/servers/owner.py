@@ -13,10 +13,10 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
-from kestrapy.errors import LogUnavailable, UnknownLogicVersion
+from kestrapy.errors import LogUnavailable, MemberFenced, UnknownLogicVersion
 from kestrapy.machine.commands import Probe
 from kestrapy.ports.clock import Clock
-from kestrapy.ports.log import Log, Message, Partition
+from kestrapy.ports.log import Log, Member, Message, Partition
 from kestrapy.servers.checkpoint import Checkpoints
 from kestrapy.servers.router import Router
 from kestrapy.servers.shard import Lost, Shard, StageSpec
@@ -29,6 +29,7 @@ theirs.
 """
 MEMBER_EVERY = 100
 PULSE_EVERY = 1_000
+JOIN_AGAIN = 1_000
 TIMER_AGAIN = 1_000
 TRY_AGAIN = 1_000
 LOST_PAUSE = 300
@@ -104,8 +105,13 @@ class Owner:
         self._pulse_due = 0
         self._pulses = 0
         self._member_due = 0
-        self._member = log_port.member(settings.group, [settings.topic], self, settings.instance_id)
-        self._member.pause()
+        self._member = self._join()
+
+    def _join(self) -> Member:
+        settings = self._settings
+        member = self._log.member(settings.group, [settings.topic], self, settings.instance_id)
+        member.pause()
+        return member
 
     # The group's words
 
@@ -135,7 +141,7 @@ class Owner:
         """
         if now >= self._member_due:
             self._member_due = now + MEMBER_EVERY
-            self._member.poll(1, 0.0)
+            self._keep_membership(now)
         self._take_over_wanted(now)
         behind = any(shard.is_waiting for shard in self.shards.values())
         if self.shards and not behind:
@@ -150,6 +156,15 @@ class Owner:
             self._turn(index, shard, now)
         self._producer.poll()
         return now if behind else now + MEMBER_EVERY
+
+    def _keep_membership(self, now: int) -> None:
+        try:
+            self._member.poll(1, 0.0)
+        except MemberFenced as error:
+            log.warning("joining the group anew: %s", error)
+            self._member.close()
+            self._member = self._join()
+            self._member_due = now + JOIN_AGAIN
 
     def _turn(self, index: int, shard: Shard, now: int) -> None:
         try:

@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaE
 from kestrapy.adapters.kafka.configs import Cluster, Settings, logger
 from kestrapy.adapters.kafka.failures import FATAL, MISSING, POLLED_LATE, POSITION_GONE
 from kestrapy.adapters.kafka.records import Raw, at, to_record
-from kestrapy.errors import LogUnavailable, TopicUnfit
+from kestrapy.errors import LogUnavailable, MemberFenced, TopicUnfit
 from kestrapy.ports.log import Partition, RebalanceListener, Record
 
 Places = list[confluent_kafka.TopicPartition]
@@ -109,7 +109,7 @@ class KafkaMember:
     def _complain(self) -> None:
         """Raise what ``_meet`` met: what nobody can mend again and again, other things once."""
         if self._fenced:
-            raise LogUnavailable(self._fenced)
+            raise MemberFenced(self._fenced)
         for text in self._unfit.values():
             raise TopicUnfit(text)
         if text := self._error:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from kestrapy.errors import KestrapyError, ProducerDead, RecordRefused
+from kestrapy.errors import KestrapyError, MemberFenced, ProducerDead, RecordRefused
 from kestrapy.machine.commands import Claimed, Heartbeat, Result, Returned, WorkerGone
 from kestrapy.machine.outputs import Granted, Job, Kill, Refused
 from kestrapy.model.state import State
@@ -38,6 +38,7 @@ CLAIM_PATIENCE = 1_000
 handed back.
 """
 SEND_AGAIN = 2_000
+JOIN_AGAIN = 1_000
 FULL_BEFORE_PAUSE = 250
 """ms of having no free slot before fetching is paused: a pause throws away what was fetched
 ahead.
@@ -110,6 +111,7 @@ class Worker:
         self._beats = 0
         self._free_since = 0
         self._paused = False
+        self._join_due = 0
         self._stop_by: int | None = None
 
     @property
@@ -232,25 +234,34 @@ class Worker:
         return self._stop_by is None and self._free_slots(now) > 0
 
     def _fetch(self, now: int, patience: int) -> None:
-        if self._stop_by is not None:
+        if self._stop_by is not None or now < self._join_due:
             return
         if self._member is None:
             topic = self._router.catalogue.jobs(self.settings.group)
             self._member = self._log.member(
                 self.settings.consumer_group, [topic], self, self.settings.instance_id
             )
+        try:
+            self._fetch_by(self._member, now, patience)
+        except MemberFenced as error:
+            # What runs goes on: its lease is not the group's business.
+            log.warning("joining the group anew: %s", error)
+            self._member.close()
+            self._member, self._paused, self._join_due = None, False, now + JOIN_AGAIN
+
+    def _fetch_by(self, member: Member, now: int, patience: int) -> None:
         free = self._free_slots(now)
         if free > 0:
             self._free_since = now
             if self._paused:
-                self._member.resume()
+                member.resume()
                 self._paused = False
-            for record in self._member.poll(free, patience / 1000):
+            for record in member.poll(free, patience / 1000):
                 self._deliver(record, now)
         elif self._paused:
-            self._member.poll(1, 0.0)
+            member.poll(1, 0.0)
         elif now - self._free_since > FULL_BEFORE_PAUSE:
-            self._member.pause()
+            member.pause()
             self._paused = True
 
     def _deliver(self, record: Record, now: int) -> None:
