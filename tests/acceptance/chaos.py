@@ -1,4 +1,4 @@
-"""Kill every kind of server while executions are created, then judge what came of it.
+"""Kill and stop every kind of server while executions are created, then judge what came of it.
 
 Longer than the test, by hand (an existing Kafka by KESTRAPY_KAFKA_BOOTSTRAP_SERVERS, or its own):
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import signal
 import sys
@@ -16,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ from uuid import uuid4
 
 from kestrapy.adapters.kafka.provision import provide_kafka
 from tests.acceptance import database, marks, refold
-from tests.acceptance.cluster import Cluster, Slot
+from tests.acceptance.cluster import Cluster, Slot, send
 from tests.acceptance.evidence import Follower, read_topic
 from tests.acceptance.ownership import LOST, Ownership
 
@@ -83,13 +85,16 @@ ALARMS = ("Traceback", "diverged", "could not be folded")
 @dataclass(frozen=True)
 class Plan:
     """seconds: how long executions are created and servers killed. pause: between kills, s.
-    at_once: how many servers are killed, drawn each time."""
+    at_once: how many servers are harmed, drawn each time. acts: weights of kill, away and stop.
+    away: s, longer than the session of a consumer group."""
 
     seed: int
     executions: int = 500
     seconds: float = 60.0
     pause: tuple[float, float] = (0.5, 2.5)
     at_once: tuple[int, ...] = (1, 1, 1, 2, 3)
+    acts: tuple[int, ...] = (8, 1, 1)
+    away: float = 8.0
     clients: int = 8
 
 
@@ -99,32 +104,62 @@ def flow_source(shape: str, mark_file: Path) -> str:
 
 
 class Killer:
-    """Kills and starts again, one server after the other, until told to stop."""
+    """Harms servers until told to stop: it kills and starts them again at once; or kills and lets
+    them be away for longer than their session, so that others take over; or stops them for as
+    long, so that they come back as zombies."""
 
     def __init__(self, cluster: Cluster, plan: Plan):
-        self.kills: Counter[str] = Counter()
+        self.harm: Counter[str] = Counter()
         self._cluster = cluster
         self._plan = plan
         self._random = random.Random(plan.seed)
+        self._away: dict[str, tuple[float, Callable[[], None]]] = {}
 
     def run(self, stop: threading.Event) -> None:
         while not stop.wait(self._random.uniform(*self._plan.pause)):
-            names = self._random.sample(SERVERS, self._random.choice(self._plan.at_once))
-            dead = [name for name in names if self._kill(self._cluster.slots[name])]
-            self._cluster.start(*dead)
+            self._mend(time.monotonic())
+            here = [it for it in SERVERS if it not in self._away]
+            at_once = min(len(here), self._random.choice(self._plan.at_once))
+            for name in self._random.sample(here, at_once):
+                self._harm(name)
+        self._mend(math.inf)
 
-    def _kill(self, slot: Slot) -> bool:
-        """Of a worker: its child alone, which its supervisor starts again; its supervisor; or both.
+    def _harm(self, name: str) -> None:
+        act = self._random.choices(("kill", "away", "stop"), self._plan.acts)[0]
+        slot, until = self._cluster.slots[name], time.monotonic() + self._plan.away
+        # Of a worker: its child alone, which its supervisor starts again; its supervisor; or both.
+        part = self._random.choice(("child", "supervisor", "both")) if slot.kind == "worker" else ""
+        if act == "stop":
+            # The supervisor goes on: it is what ends the tasks of a worker that is stopped.
+            part = part and "child"
+            self._away[name] = until, self._send(slot, signal.SIGSTOP, part)
+        else:
+            self._send(slot, signal.SIGKILL, part)
+            if part != "child":
+                slot.wait()
+                due = until if act == "away" else 0.0
+                self._away[name] = due, lambda: self._cluster.start(name)
+        self.harm[" ".join(filter(None, (act, slot.kind, part)))] += 1
+        self._mend(0.0)
 
-        -> whether the slot is to be started.
-        """
-        how = self._random.choice(("child", "supervisor", "both")) if slot.kind == "worker" else ""
-        self.kills[f"{slot.kind} {how}".strip()] += 1
-        if how in ("child", "both"):
-            slot.send_worker(signal.SIGKILL)
-        if how != "child":
-            self._cluster.kill(slot.name)
-        return how != "child"
+    def _send(self, slot: Slot, number: signal.Signals, part: str) -> Callable[[], None]:
+        """-> what lets those go on that were stopped."""
+        reached = [*slot.worker_pids()] if part in ("child", "both") else []
+        reached += [slot.pid] if part != "child" else []
+        for pid in reached:
+            send(pid, number)
+
+        def go_on() -> None:
+            for pid in reached:
+                send(pid, signal.SIGCONT)
+
+        return go_on
+
+    def _mend(self, now: float) -> None:
+        for name, (due, mend) in list(self._away.items()):
+            if due <= now:
+                del self._away[name]
+                mend()
 
 
 class Load:
@@ -180,7 +215,7 @@ def run(cluster: Cluster, plan: Plan) -> dict[str, Any]:
     codes = cluster.stop()
     summary = judge(cluster, load, mark_file)
     summary["problems"] += [f"{it} ended with {code}" for it, code in codes.items() if code]
-    summary["kills"] = dict(killer.kills)
+    summary["harm"] = dict(sorted(killer.harm.items()))
     summary["seed"], summary["seconds"] = plan.seed, round(time.monotonic() - begin)
     (cluster.folder / "summary.json").write_text(json.dumps(summary, indent=2))
     return summary

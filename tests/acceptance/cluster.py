@@ -79,14 +79,14 @@ class Slot:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
 
-    def send_worker(self, number: signal.Signals) -> None:
-        """A signal to the worker below its supervisor; nothing while there is none."""
-        for pid in processes_below(self.pid):
-            if b"\0worker\0" in _read(pid, "cmdline") and b"supervisor" not in _read(
-                pid, "cmdline"
-            ):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, number)
+    def worker_pids(self) -> list[int]:
+        """The worker below its supervisor; none while it is started anew."""
+        lines = {pid: _read(pid, "cmdline") for pid in processes_below(self.pid)}
+        return [
+            pid
+            for pid, line in lines.items()
+            if b"\0worker\0" in line and b"supervisor" not in line
+        ]
 
     def wait(self, timeout: float = STOP_TIMEOUT) -> int:
         """-> exit code, minus the signal that ended it."""
@@ -237,6 +237,12 @@ class Cluster:
             for log_file in list(slot.log_files.values())[-1:]:
                 lines = log_file.read_text(errors="replace").splitlines()[-_LAST_LINES:]
                 print(f"--- {log_file.name}", *lines, sep="\n")
+
+
+def send(pid: int, number: signal.Signals) -> None:
+    """A signal to a process, if it is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def processes_below(pid: int) -> Iterator[int]:
