@@ -110,7 +110,7 @@ class Stage:
             position.version = arrival.command.version
         folded = self._step(arrival, at)
         passed = max(at, _due_of(arrival.command)) if folded.changes else at
-        self._expire(at, folded.changes)
+        self._expire(passed, folded.changes)
         self._apply(folded.changes)
         self._pass(arrival, passed)
         return folded

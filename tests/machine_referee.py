@@ -1,0 +1,151 @@
+"""What must hold after each command, whatever was said: of the state, and of what went out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from kestrapy.machine.entities import Ended, Execution, Holder, Scope, TaskRun
+from kestrapy.machine.outputs import (
+    ExecutionEvent,
+    ExecutionSnapshot,
+    Granted,
+    Job,
+    Output,
+    TaskRunSnapshot,
+)
+from kestrapy.machine.task_runs import HELD_STATES
+from kestrapy.model.flow import Flow, Task
+from kestrapy.model.registry import Kind
+from kestrapy.model.state import State
+from tests.machine_driver import Driver
+
+
+class Referee:
+    """Called with the driver after each command. Raises AssertionError."""
+
+    def __init__(self) -> None:
+        self._read = 0
+        self._number = -1
+        self._owners: dict[tuple[str, int], str] = {}
+        self._accepted: dict[tuple[str, int], State] = {}
+        self._ended: dict[str, State] = {}
+        self._killed: set[str] = set()
+        self._epochs: dict[str, int] = {}
+
+    def __call__(self, driver: Driver) -> None:
+        for output in driver.outputs[self._read :]:
+            self._output(output)
+        self._read = len(driver.outputs)
+        for execution in _of(driver, Execution):
+            self._lists(driver, execution)
+        for run in _of(driver, TaskRun):
+            assert self._epochs.get(run.id, 0) <= run.epoch, f"the epoch of {run.id} went back"
+            self._epochs[run.id] = run.epoch
+        self._holders(driver)
+        self._leftovers(driver)
+
+    # What goes out
+
+    def _output(self, output: Output) -> None:
+        if isinstance(output, Granted):
+            key = (output.task_run_id, output.epoch)
+            assert self._owners.setdefault(key, output.worker_id) == output.worker_id, (
+                f"{key} was granted to two"
+            )
+            self._wanted(output.task_run_id.rpartition("-")[0], output)
+        elif isinstance(output, Job):
+            self._wanted(output.execution_id, output)
+        elif isinstance(output, ExecutionEvent):
+            assert output.number > self._number, "events are numbered in order"
+            self._number = output.number
+            if output.execution is not None:
+                self._execution_told(output.execution_id, output.execution)
+            if output.task_run is not None:
+                self._run_told(output.task_run)
+
+    def _wanted(self, execution_id: str, output: Output) -> None:
+        gone = execution_id in self._killed or execution_id in self._ended
+        assert not gone, f"after the kill or the end: {output}"
+
+    def _execution_told(self, execution_id: str, told: ExecutionSnapshot) -> None:
+        assert execution_id not in self._ended, f"{execution_id} ended, and then {told.state}"
+        _times_rise(told.histories)
+        if told.state is State.KILLING:
+            self._killed.add(execution_id)
+        if told.state.is_terminal:
+            self._ended[execution_id] = told.state
+
+    def _run_told(self, told: TaskRunSnapshot) -> None:
+        assert told.id not in self._ended, f"{told.id} ended, and then {told.state}"
+        _times_rise(told.histories)
+        if told.state.is_terminal:
+            self._ended[told.id] = told.state
+        epochs = [it.epoch for it in told.attempts]
+        assert epochs == sorted(set(epochs)), f"attempts of {told.id}: {epochs}"
+        for attempt in told.attempts:
+            key, state = (told.id, attempt.epoch), attempt.histories[-1].state
+            assert self._owners[key] == attempt.worker_id, f"{key} belongs to another"
+            if state.is_terminal:
+                assert self._accepted.setdefault(key, state) is state, f"{key} ended twice"
+            else:
+                assert key not in self._accepted, f"{key} goes on after its end"
+
+    # What is kept
+
+    def _lists(self, driver: Driver, execution: Execution) -> None:
+        if execution.history.current not in (State.RUNNING, State.KILLING):
+            return
+        plan = driver.rules.flow(execution.namespace, execution.flow_id, execution.revision)
+        runs = [it for it in _of(driver, TaskRun) if it.execution_id == execution.id]
+        assert len(runs) == execution.count
+        self._list(execution.scope, plan.flow, [it for it in runs if it.parent == -1], 1)
+        for run in runs:
+            assert (run.scope is None) == (plan.kind(run.task_id) is Kind.RUNNABLE)
+            if run.scope is not None:
+                task = plan.task(run.task_id)
+                parallel = plan.kind(run.task_id) is Kind.PARALLEL and run.scope.block == "tasks"
+                limit = (task.concurrent or len(task.tasks)) if parallel else 1
+                children = [it for it in runs if it.parent == run.ordinal]
+                self._list(run.scope, task, children, limit)
+                assert not (run.state.is_terminal and run.scope.open), "an end over open children"
+
+    def _list(self, scope: Scope, node: Flow | Task, runs: list[TaskRun], limit: int) -> None:
+        alive = [it for it in runs if not it.state.is_terminal]
+        assert scope.open == len(alive), f"{scope.open} are open of {alive}"
+        assert scope.open <= limit, f"{scope.open} at once, {limit} may be"
+        assert scope.failed == any(it.state is State.FAILED for it in runs)
+        started = Counter(it.task_id for it in runs)
+        assert all(count == 1 for count in started.values()), f"a task began twice: {started}"
+        known = [it.id for it in (*node.tasks, *node.errors, *node.finally_) if not it.disabled]
+        assert set(started) <= set(known)
+
+    def _holders(self, driver: Driver) -> None:
+        held: dict[str, list[str]] = {}
+        for run in _of(driver, TaskRun):
+            if run.scope is None and run.state in HELD_STATES:
+                held.setdefault(run.worker_id, []).append(run.id)
+        for key, holder in driver.state.items():
+            if isinstance(holder, Holder):
+                owned = held.pop(key.removeprefix("w:"), [])
+                assert sorted(holder.held) == sorted(owned), f"{key} holds {holder.held}"
+                assert not (holder.dead and owned), f"{key} is dead and holds {owned}"
+        assert not held, f"nobody watches who holds {held}"
+
+    def _leftovers(self, driver: Driver) -> None:
+        live = {it.id for it in _of(driver, Execution)}
+        for key, entity in driver.state.items():
+            if key[0] in "ct":
+                assert key[2:].partition("-")[0] in live, f"{key} of no live execution"
+            if key[0] == "l":
+                assert key[2:].partition(":")[0] in live, f"{key} of no live execution"
+            assert not isinstance(entity, Ended) or key[2:] not in live
+
+
+def _of(driver: Driver, kind: type[Any]) -> list[Any]:
+    return [it for it in driver.state.values() if isinstance(it, kind)]
+
+
+def _times_rise(changes: list[Any]) -> None:
+    times = [it.at for it in changes]
+    assert times == sorted(times), f"time went back: {changes}"

@@ -1,0 +1,250 @@
+"""Histories of commands drawn at random: what the log of a partition may ever say, and more.
+
+``python -m tests.random_histories 20`` prints a digest of what the first 20 histories put out.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from random import Random
+from typing import Any
+
+import msgspec
+
+from kestrapy.machine.commands import (
+    Claimed,
+    Command,
+    ExecutionCreated,
+    ExecutionRequested,
+    FlowResolved,
+    KillRequested,
+    LogicVersion,
+    Result,
+    Returned,
+    Source,
+    TimerDue,
+    TriggerFired,
+    Undeliverable,
+    WorkerLost,
+)
+from kestrapy.machine.entities import Execution, TaskRun, execution_key
+from kestrapy.machine.outputs import Granted, Job, Output
+from kestrapy.machine.task_runs import HELD_STATES
+from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.state import State
+from tests.machine_driver import FLOW_ID, NAMESPACE, Driver
+from tests.random_flows import random_flow
+
+OUTCOMES = (*[State.SUCCESS] * 5, *[State.FAILED] * 3, State.WARNING, State.KILLED)
+OUTPUTS = (*["{}", '{"value":1}', '{"value":{"deep":[1,2]}}'] * 4, "not JSON", "[]")
+INPUTS = (*["{}"] * 10, '{"n":"7"}', '{"n":"many"}', "nothing")
+DAY = 24 * 3600 * 1000
+
+
+class History:
+    """A driver to which workers, owners and clients say what they may, and what they may not.
+
+    ``watch`` is called after each command.
+    """
+
+    def __init__(self, random: Random, watch: Callable[[Driver], None] = lambda _: None):
+        self.random = random
+        self.driver = Driver(random_flow(random), random_flow(random))
+        self.driver.at = DAY
+        self._watch = watch
+        self._workers = ["w0", "w1", "w2"]
+        self._hired = 3
+        self._ids = [_id(0)]
+        self._offset = 0
+
+    # Chaos
+
+    def play(self, steps: int) -> History:
+        """Any command after another; what fits the state comes more often."""
+        self._say(*self._create())
+        for _ in range(steps):
+            self._say(*self._any())
+        return self
+
+    def _any(self) -> tuple[Command, Source | None]:
+        kinds: Sequence[tuple[float, Callable[[], Any]]] = (
+            (0.06, self._create),
+            (0.04, self._resolve),
+            (0.32, self._claim),
+            (0.32, self._result),
+            (0.03, self._return),
+            (0.04, self._lose),
+            (0.10, self._timer),
+            (0.015, self._kill),
+            (0.01, self._undeliverable),
+            (0.01, lambda: LogicVersion(1)),
+            (1.0, self._repeat),
+        )
+        drawn, place = self.random.random(), 0
+        while drawn >= kinds[place][0]:
+            drawn, place = drawn - kinds[place][0], place + 1
+        made = kinds[place][1]()
+        return made if isinstance(made, tuple) else (made, None)
+
+    def _say(self, command: Command, source: Source | None = None) -> None:
+        self.driver.fold(command, at=self.driver.at + self._pause(), source=source)
+        self._watch(self.driver)
+
+    def _pause(self) -> int:
+        """Append times go back at times, and whole days pass."""
+        if self.random.random() < 0.96:
+            return self.random.randint(0, 400)
+        return self.random.choice([-3_000, 6_000, 700_000, DAY])
+
+    def _create(self) -> tuple[Command, Source | None]:
+        execution_id = self._some_id()
+        if self.random.random() < 0.8 or execution_key(execution_id) not in self.driver.state:
+            execution_id = self._ids[-1]  # a new one, or one that was killed before it came
+            self._ids.append(_id(len(self._ids)))
+        trigger = TriggerFired("t", "schedule", "uid") if self.random.random() < 0.3 else None
+        request = ExecutionRequested("key", NAMESPACE, FLOW_ID)
+        created = ExecutionCreated(
+            execution_id,
+            NAMESPACE,
+            FLOW_ID,
+            self.random.randint(0, 2),
+            inputs=self.random.choice(INPUTS),
+            trigger=trigger,
+            requested=None if trigger else request,
+        )
+        self._offset += self.random.choice([0, 1, 1, 1])
+        return created, Source("requests", 0, self._offset, 0)
+
+    def _resolve(self) -> Command:
+        waiting = [it for it in self._live(Execution) if it.awaits]
+        execution_id = self._one_of(waiting).id if waiting else self._some_id()
+        if self.random.random() < 0.2:
+            return FlowResolved(execution_id, 0, "there is none")
+        return FlowResolved(execution_id, self.random.randint(1, 2))
+
+    def _claim(self) -> Command:
+        jobs = self.driver.of(Job)
+        if not jobs or self.random.random() < 0.05:
+            return Claimed(f"{self._some_id()}-9", 1, self.random.choice(self._workers))
+        job = self._one_of(jobs)
+        return Claimed(job.task_run_id, self._epoch(job.epoch), self.random.choice(self._workers))
+
+    def _result(self) -> Command:
+        run_id, epoch, worker = self._granted()
+        outcome = self.random.choice(OUTCOMES)
+        if self.random.random() < 0.05:
+            outcome = self.random.choice(list(State))
+        return Result(run_id, epoch, worker, outcome, self.random.choice(OUTPUTS), "because")
+
+    def _return(self) -> Command:
+        return Returned(*self._granted())
+
+    def _granted(self) -> tuple[str, int, str]:
+        grants = self.driver.of(Granted)
+        if not grants or self.random.random() < 0.03:
+            runs = self._live(TaskRun)
+            return (self._one_of(runs).id if runs else "nothing-0"), 0, ""
+        grant = self._one_of(grants)
+        worker = grant.worker_id
+        if self.random.random() < 0.1:
+            worker = self.random.choice(self._workers)
+        return grant.task_run_id, self._epoch(grant.epoch), worker
+
+    def _lose(self) -> Command:
+        worker = self.random.choice(self._workers)
+        if self.random.random() < 0.7:
+            self._workers[self._workers.index(worker)] = f"w{self._hired}"
+            self._hired += 1
+        return WorkerLost(worker)
+
+    def _timer(self) -> Command:
+        runs = [it for it in self._live(TaskRun) if it.due]
+        if not runs or self.random.random() < 0.05:
+            return TimerDue("nothing-0", 5)
+        urgent = [it for it in runs if it.state is not State.SUBMITTED]
+        run = self._one_of(urgent if urgent and self.random.random() < 0.95 else runs)
+        if self.random.random() < 0.8:
+            return TimerDue(run.id, run.due)
+        return TimerDue(run.id, self.random.choice([0, 1, run.due - 1, run.due + 1, 10**17]))
+
+    def _kill(self) -> Command:
+        return KillRequested(self._some_id())
+
+    def _undeliverable(self) -> Command:
+        jobs = self.driver.of(Job)
+        if not jobs:
+            return Undeliverable("nothing-0", 1, "no topic")
+        job = self._one_of(jobs)
+        return Undeliverable(job.task_run_id, self._epoch(job.epoch), "no topic")
+
+    def _repeat(self) -> tuple[Command, Source | None]:
+        arrival = self.random.choice(self.driver.log)
+        return arrival.command, arrival.source
+
+    def _some_id(self) -> str:
+        """Of the last executions, or of the next one."""
+        return self.random.choice(self._ids[-4:])
+
+    def _epoch(self, epoch: int) -> int:
+        return epoch if self.random.random() < 0.93 else epoch + self.random.randint(-1, 1)
+
+    def _one_of(self, items: Sequence[Any]) -> Any:
+        """Of the last ones mostly: the others are late."""
+        return self.random.choice(items if self.random.random() < 0.15 else items[-4:])
+
+    def _live(self, kind: type[Any]) -> list[Any]:
+        return [it for it in self.driver.state.values() if isinstance(it, kind)]
+
+    # Calm
+
+    def settle(self) -> History:
+        """Everyone does what is asked until nothing is wanted any more.
+
+        Raises AssertionError where something waits for nothing.
+        """
+        self._workers = [f"calm{self._hired}"]
+        for _ in range(2_000):
+            wanted = [it for each in self._live(object) for it in self._wanted(each)]
+            if not wanted:
+                break
+            self._say(wanted[0])
+        left = self._live(Execution) + self._live(TaskRun)
+        assert not left, f"these wait, but for nothing: {left}"
+        return self
+
+    def _wanted(self, entity: object) -> list[Command]:
+        if isinstance(entity, Execution) and entity.awaits:
+            return [FlowResolved(entity.id, 1)]
+        if not isinstance(entity, TaskRun):
+            return []
+        if entity.state is State.SUBMITTED:
+            return [Claimed(entity.id, entity.epoch, self._workers[0])]
+        if entity.state is State.RETRYING:
+            return [TimerDue(entity.id, entity.due)]
+        if entity.state in HELD_STATES and entity.worker_id:
+            return [Result(entity.id, entity.epoch, entity.worker_id, State.SUCCESS)]
+        return []
+
+
+def _id(number: int) -> str:
+    return derive_execution_id(0, 1_000, "history", number)
+
+
+def output_bytes(outputs: Sequence[Output]) -> bytes:
+    """What goes out, each with its kind."""
+    return msgspec.msgpack.encode([(type(it).__name__, it) for it in outputs])
+
+
+def digest_of(count: int) -> str:
+    """Of all that the histories of the seeds 0 to count - 1 put out."""
+    hasher = blake2b(digest_size=16)
+    for seed in range(count):
+        history = History(Random(seed)).play(60).settle()
+        hasher.update(output_bytes(history.driver.outputs))
+    return hasher.hexdigest()
+
+
+if __name__ == "__main__":
+    print(digest_of(int(sys.argv[1])))
