@@ -229,7 +229,10 @@ class Cluster:
 
     def await_no_process(self) -> None:
         """Servers' deaths end what was below them, within moments."""
-        self.wait_for(lambda: not self.processes(), "the end of all processes", STOP_TIMEOUT)
+        try:
+            self.wait_for(lambda: not self.processes(), "the end of all processes", STOP_TIMEOUT)
+        except AssertionError:
+            raise AssertionError(f"left behind: {self.processes()}") from None
 
     def print_logs(self) -> None:
         """The last lines of each server's last log."""

@@ -56,6 +56,8 @@ def test_what_does_not_end_within_the_grace_period_runs_elsewhere(
             cluster.api.save_flow(source)
         execution = cluster.api.submit("acceptance", "drained")
         cluster.wait_for(lambda: len(marks.read_marks(mark_file)) == 4, "four running tasks")
+        # That the end of all processes can be told rests on this.
+        assert sum("mark start" in line for line in cluster.processes().values()) == 4
         cluster.start(SECOND)
         cluster.await_ready(SECOND)
         first = worker_ids(cluster, cluster.slots[FIRST].pid)
