@@ -117,7 +117,11 @@ class KafkaTopics:
                 if error.args[0].code() not in ignored:
                     raise unavailable(f"{what} {key}", error) from error
             except TimeoutError as error:
-                raise LogUnavailable(f"{what} {key}: no answer in time") from error
+                servers = self._cluster.bootstrap_servers
+                raise LogUnavailable(
+                    f"{what} {key}: no answer in time from {servers}:"
+                    " is Kafka reachable there? (kafka.bootstrapServers)"
+                ) from error
         return answers
 
     def _await(self, what: str, done: Callable[[], bool], deadline: int) -> None:
