@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
-from kestrapy.language.expression import render_value
 from kestrapy.language.inputs import resolve_inputs
+from kestrapy.language.outputs import resolve_outputs
 from kestrapy.machine import blocks, task_runs, transitions
 from kestrapy.machine.commands import (
     Claimed,
@@ -312,7 +312,7 @@ def _end(turn: Turn, execution_id: str, state: State) -> None:
             outputs = msgspec.json.encode(_outputs(turn, execution)).decode()
         except ExpressionError as error:
             state = State.FAILED
-            execution = replace(execution, error=f"the flow's outputs: {error}")
+            execution = replace(execution, error=str(error))
     history = transitions.enter(transitions.EXECUTION, execution.history, state, turn.at)
     turn.put_execution(replace(execution, history=history, awaits=""))
     trigger = turn.content(execution_id).trigger
@@ -326,9 +326,8 @@ def _outputs(turn: Turn, execution: Execution) -> dict[str, Any]:
     plan = turn.plan(execution)
     if not plan.flow.outputs:
         return {}
-    values = {output.id: output.value for output in plan.flow.outputs}
     variables = variables_of(turn, execution, plan, plan.output_names, None)
-    return {name: render_value(value, variables) for name, value in values.items()}
+    return resolve_outputs(plan.flow, variables)
 
 
 def _forget(turn: Turn, execution_id: str, state: State) -> None:

@@ -229,6 +229,7 @@ def test_outputs_that_can_not_be_rendered_fail_the_execution() -> None:
     outputs = [{"id": "o", "type": "STRING", "value": "{{ outputs.nope.value }}"}]
     driver = Driver(flow(task("a"), outputs=outputs)).create(trigger=TRIGGER).run()
     assert driver.ended == "FAILED"
+    assert driver.snapshot().error.startswith("output `o`: ")
     assert "nope" in driver.snapshot().error
     assert driver.of(ExecutionEnded) == [ExecutionEnded(TRIGGER.uid, EXECUTION_ID, State.FAILED)]
 

@@ -1,0 +1,44 @@
+"""The outputs of an execution: what its flow declares, rendered and typed when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kestrapy.errors import ExpressionError
+from kestrapy.language.expression import render_value
+from kestrapy.language.input_values import TYPES, Unfit
+from kestrapy.model.flow import Flow, Output
+
+
+def resolve_outputs(flow: Flow, variables: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a flow's outputs by id. One that is not required is left out where it has no
+    value, or can't be rendered.
+
+    variables: what the expressions may read. Raises ExpressionError, which names the output, for
+    one that is required and has no value, and for a value that is not of its type.
+    """
+    found: dict[str, Any] = {}
+    for declared in flow.outputs:
+        value = _render(declared, variables)
+        if value is not None:
+            found[declared.id] = _typed(declared, value)
+        elif declared.required:
+            raise ExpressionError(f"output `{declared.id}` is required and has no value")
+    return found
+
+
+def _render(declared: Output, variables: Mapping[str, Any]) -> Any:
+    try:
+        return render_value(declared.value, variables)
+    except ExpressionError as error:
+        if declared.required:
+            raise ExpressionError(f"output `{declared.id}`: {error}") from error
+        return None
+
+
+def _typed(declared: Output, value: Any) -> Any:
+    try:
+        return TYPES[declared.type](value)
+    except Unfit as error:
+        raise ExpressionError(f"output `{declared.id}`: {error}") from error
