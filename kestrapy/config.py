@@ -23,8 +23,9 @@ from pydantic import (
     model_validator,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from kestrapy.config_sources import read_sources, refusal
+from kestrapy.config_sources import LEVEL, PREFIX, FileSource, VariablesSource, refusal
 
 DEFAULT_GROUP = "default"
 GROUP_KEY = r"[a-zA-Z0-9_-]{1,100}"
@@ -35,6 +36,8 @@ BROKER_FAILOVER_MS = 9_000
 """How long a broker's death goes unnoticed: a heartbeat may take so long, and the worker live."""
 
 _TIMEDELTA = TypeAdapter(timedelta)
+_SOURCES = "_sources"
+"""The argument by which ``load_settings`` hands over its sources; no setting has that name."""
 
 
 def _milliseconds(value: object) -> object:
@@ -186,8 +189,13 @@ class Endpoints(Section):
     indexer: Port = Field(0, description="Port of an indexer.")
 
 
-class Settings(Section):
+class Settings(Section, BaseSettings):
     """All settings of an installation. Servers that share topics need the same ones."""
+
+    # Keys of the file are case-sensitive; VariablesSource is not.
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=LEVEL, case_sensitive=True
+    )
 
     data_dir: Path = Field(Path("~/.kestrapy"), description="Folder for what this machine keeps.")
     shards: int = Field(
@@ -207,6 +215,19 @@ class Settings(Section):
     storage: Storage = Storage()
     webserver: Webserver = Webserver()
     endpoints: Endpoints = Endpoints()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Those of ``load_settings``, the first wins; else arguments; never ``os.environ``."""
+        sources: tuple[PydanticBaseSettingsSource, ...] | None = init_settings().pop(_SOURCES, None)
+        return sources or (init_settings,)
 
     @model_validator(mode="after")
     def _groups_exist(self) -> Self:
@@ -261,9 +282,9 @@ def load_settings(file: Path | None, env: Mapping[str, str]) -> Settings:
 
     Raises SettingsRefused: each thing that is wrong, a line each, with file and line or variable.
     """
-    sources = read_sources(Settings, file, env)
+    variables, content = VariablesSource(Settings, env), FileSource(Settings, file)
     try:
-        return Settings.model_validate(sources.values, by_alias=True, by_name=False)
+        return Settings.model_validate({_SOURCES: (variables, content)})
     except ValidationError as error:
         # Without its cause, whose text shows values that may be secret.
-        raise refusal(Settings, sources, error) from None
+        raise refusal(Settings, content.places | variables.places, error) from None

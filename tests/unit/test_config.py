@@ -63,7 +63,10 @@ def test_an_empty_file_is_as_good_as_none(file: Path) -> None:
 
 
 def test_the_environment_wins(file: Path) -> None:
-    file.write_text("webserver: {port: 1, host: 0.0.0.0}\nshards: 2\n")
+    file.write_text(
+        "webserver: {port: 1, host: 0.0.0.0}\nshards: 2\nworkerGroups: [{key: small}]\n"
+        "worker: {lostAfter: PT3M}\nkafka: {librdkafka: {sasl.password: sesame}}\n"
+    )
     settings = load_settings(
         file,
         {
@@ -83,12 +86,26 @@ def test_the_environment_wins(file: Path) -> None:
     assert settings.group_keys == ("default", "gpu")
 
 
+def test_variables_are_found_in_any_case() -> None:
+    env = {"kestrapy_webserver__port": "9000", "KESTRAPY_Worker__Lost_After": "PT2M"}
+    settings = load_settings(None, env)
+    assert (settings.webserver.port, settings.worker.lost_after) == (9000, 120_000)
+
+
+def test_the_variables_of_this_process_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KESTRAPY_SHARDS", "KESTRAPY_shards", "shards"):
+        monkeypatch.setenv(name, "16")
+    assert Settings().shards == load_settings(None, {}).shards == 4
+
+
 def test_other_variables_are_left_alone() -> None:
     others = {
         "KESTRAPY_SUPERVISOR_FD": "7",
         "KESTRAPY_WEBSERVER_PORT": "tcp://1",
         "PATH": "/bin",
         "WEBSERVER__PORT": "1",
+        "SHARDS": "2",
+        "workerGroups": "[{key: gpu}]",
     }
     assert load_settings(None, others) == Settings()
 
@@ -111,6 +128,8 @@ def test_each_problem_has_its_line_or_variable(file: Path) -> None:
 
 
 def test_snake_case_is_no_key(file: Path) -> None:
+    assert "data_dir: unknown; did you mean dataDir?" in refused(file, "data_dir: x")
+    assert ":1: datadir: unknown; did you mean dataDir?" in refused(file, "datadir: x")
     assert "bootstrap_servers: unknown; did you mean bootstrapServers?" in refused(
         file, "kafka: {bootstrap_servers: x}"
     )
@@ -131,6 +150,8 @@ def test_a_variable_with_a_typing_error_is_refused() -> None:
         ("- shards", ":1: expected a mapping"),
         ("shards: 1\nkafka: {}\nshards: 2", ":3: shards stands in line 1 already"),
         ("worker: {threads: 1,\n threads: 2}", ":2: threads stands in line 1 already"),
+        ("shards: 1\n2: 3", ":2: a key has to be text"),
+        ("shards: 2020-13-45", ": no YAML: month must be"),
         ("shards: !!python/object/apply:os.getcwd []", ":1: no YAML: "),
         ("worker: {lease: soon}", ":1: worker.lease: "),
         ("worker: {lease: PX}", ":1: worker.lease: "),
@@ -149,6 +170,8 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     missing = tmp_path / "none.yml"
     with pytest.raises(SettingsRefused, match=r"none\.yml: can't be read"):
         load_settings(missing, {})
+    with pytest.raises(SettingsRefused, match="no regular file"):
+        load_settings(tmp_path, {})
 
 
 @pytest.mark.parametrize(
