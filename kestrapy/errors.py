@@ -11,7 +11,7 @@
     ├── OperatorError             whoever runs the servers mends it
     │   ├── SettingsRefused       a configuration that can't be used
     │   ├── LogUnavailable        the log did not answer within its deadline
-    │   │   └── MemberFenced      a group's member is out for good: it has to be made anew
+    │   │   └── MemberBroken      a group's member can't go on: it has to be made anew
     │   ├── SchemaRegistryFailed  the schema registry did not answer, or refused a schema of ours
     │   ├── ProducerDead          this process has to be started anew; nothing is lost
     │   ├── TopicUnfit            a topic is missing, or has a setting that would lose records
@@ -87,10 +87,11 @@ class LogUnavailable(OperatorError):
     """The log did not answer before a deadline; it is tried again, nothing is lost."""
 
 
-class MemberFenced(LogUnavailable):
-    """Another member has this one's instance id: close it, and join anew after a while.
+class MemberBroken(LogUnavailable):
+    """A member of a consumer group can't go on: close it, and join anew after a while.
 
-    The other one may be its own former self, whose joining went through though the answer was lost.
+    Another member has its instance id, be it only its own former self, whose joining went through
+    though the answer was lost; or its partitions were given to it, and where to begin was not.
     """
 
 

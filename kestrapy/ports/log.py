@@ -146,7 +146,8 @@ class Member(Protocol):
     def poll(self, limit: int, timeout: float) -> list[Record]:
         """Like ``Reader.poll``. Must be called every few seconds, when paused too.
 
-        Raises MemberFenced, from then on always, where another member has the same instance id.
+        Raises MemberBroken, from then on always, when it can't go on: as where another member has
+        the same instance id.
         """
 
     def pause(self) -> None:

@@ -13,7 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Protocol
 
-from kestrapy.errors import LogUnavailable, MemberFenced, UnknownLogicVersion
+from kestrapy.errors import LogUnavailable, MemberBroken, UnknownLogicVersion
 from kestrapy.machine.commands import Probe
 from kestrapy.ports.clock import Clock
 from kestrapy.ports.log import Log, Member, Message, Partition
@@ -160,7 +160,7 @@ class Owner:
     def _keep_membership(self, now: int) -> None:
         try:
             self._member.poll(1, 0.0)
-        except MemberFenced as error:
+        except MemberBroken as error:
             log.warning("joining the group anew: %s", error)
             self._member.close()
             self._member = self._join()

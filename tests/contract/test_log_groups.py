@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kestrapy.errors import MemberFenced, TopicUnfit
+from kestrapy.errors import MemberBroken, TopicUnfit
 from kestrapy.ports.log import Partition, TopicSpec
 from tests.contract.log_bench import (
     POLL_SECONDS,
@@ -142,7 +142,7 @@ def test_of_two_with_one_instance_id_the_older_one_ends(bench: Bench) -> None:
     poll_until([older], lambda: len(older.assignment()) == 1)
     newer = bench.member(group, topic, Listener(), "one")
     poll_until([newer], lambda: len(newer.assignment()) == 1)
-    with pytest.raises(MemberFenced):
+    with pytest.raises(MemberBroken):
         poll_until([older, newer], lambda: False)
     assert listener.told[-1][1] == "lost"
     assert older.assignment() == []

@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaE
 from kestrapy.adapters.kafka.configs import Cluster, Settings, logger
 from kestrapy.adapters.kafka.failures import FATAL, MISSING, POLLED_LATE, POSITION_GONE
 from kestrapy.adapters.kafka.records import Raw, at, to_record
-from kestrapy.errors import LogUnavailable, MemberFenced, TopicUnfit
+from kestrapy.errors import MemberBroken, TopicUnfit
 from kestrapy.ports.log import Partition, RebalanceListener, Record
 
 Places = list[confluent_kafka.TopicPartition]
@@ -28,13 +28,13 @@ class KafkaMember:
         instance_id: str,
     ):
         self._listener = listener
+        self._group = group
         self._owned: set[Partition] = set()
         self._given: dict[Partition, int] = {}
         self._gone: set[Partition] = set()
         self._paused = False
         self._unfit: dict[Partition, str] = {}
-        self._error = ""
-        self._fenced = ""
+        self._broken = ""
         own: Settings = {"group.id": group, "on_commit": _committed}
         if instance_id:
             own["group.instance.id"] = instance_id
@@ -100,21 +100,19 @@ class KafkaMember:
             logger.warning("polled too late, joining again: %s", error.str())
         elif error.code() in MISSING:
             logger.warning("waiting for %s: %s", message.topic(), error.str())
-        elif error.code() in FATAL:
-            self._fenced = f"out of the group for good: {error.str()}"
-            self._on_lost(self._consumer, self._places())
         else:
-            self._error = f"group membership: {error.str()}"
+            # Not only fatal errors: after a committed offset could not be fetched, librdkafka
+            # keeps the partition and reads nothing of it any more.
+            self._broken = f"membership of {self._group}: {error.str()}"
+            if error.code() in FATAL:
+                self._on_lost(self._consumer, self._places())
 
     def _complain(self) -> None:
-        """Raise what ``_meet`` met: what nobody can mend again and again, other things once."""
-        if self._fenced:
-            raise MemberFenced(self._fenced)
+        """Raise what ``_meet`` met, again and again."""
+        if self._broken:
+            raise MemberBroken(self._broken)
         for text in self._unfit.values():
             raise TopicUnfit(text)
-        if text := self._error:
-            self._error = ""
-            raise LogUnavailable(text)
 
     def _start_anew(self, partition: Partition) -> None:
         """Where nothing was committed, or that offset is gone, start at the first record.

@@ -8,7 +8,7 @@ from kestrapy.adapters.memory.cursor import Cursor
 from kestrapy.adapters.memory.group import Group, Membership
 from kestrapy.adapters.memory.journal import Journal
 from kestrapy.adapters.memory.partition import Watcher
-from kestrapy.errors import MemberFenced, TopicUnfit
+from kestrapy.errors import MemberBroken, TopicUnfit
 from kestrapy.ports.log import Partition, RebalanceListener, Record
 
 
@@ -102,7 +102,7 @@ class MemoryMember:
     def _rebalance(self) -> None:
         if self._seat.fenced:
             self._lose_all()
-            raise MemberFenced(
+            raise MemberBroken(
                 f"instance id {self._instance_id!r} is used by another member too:"
                 " give each process its own"
             )

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from kestrapy.errors import KestrapyError, MemberFenced, ProducerDead, RecordRefused
+from kestrapy.errors import KestrapyError, MemberBroken, ProducerDead, RecordRefused
 from kestrapy.machine.commands import Claimed, Heartbeat, Result, Returned, WorkerGone
 from kestrapy.machine.outputs import Granted, Job, Kill, Refused
 from kestrapy.model.state import State
@@ -243,7 +243,7 @@ class Worker:
             )
         try:
             self._fetch_by(self._member, now, patience)
-        except MemberFenced as error:
+        except MemberBroken as error:
             # What runs goes on: its lease is not the group's business.
             log.warning("joining the group anew: %s", error)
             self._member.close()
