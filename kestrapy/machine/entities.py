@@ -124,12 +124,15 @@ class LastRun(Entity, frozen=True):
 
 
 class Holder(Entity, frozen=True):
-    """A worker that was granted something here. held: ids of the task runs that it owns. dead: for
-    good.
+    """A worker that was granted something here. held: ids of the task runs that it owns.
+
+    dead: for good; an id is never used again, so that it may be forgotten at ``until`` (log time,
+    epoch ms; 0 while it lives).
     """
 
     held: tuple[str, ...] = ()
     dead: bool = False
+    until: int = 0
 
 
 class Ended(Entity, frozen=True):

@@ -57,6 +57,8 @@ from kestrapy.model.state import State, begin
 
 ENDED_KEPT = 10 * 60 * 1000
 """ms for which an ended execution is known: its late claims are refused all the same afterwards."""
+DEAD_KEPT = 24 * 3600 * 1000
+"""ms for which a lost worker is known: its lease was over long before."""
 KILL_NOTE_KEPT = 24 * 3600 * 1000
 """ms for which a kill waits for its execution."""
 
@@ -243,7 +245,7 @@ def _worker_lost(turn: Turn, command: WorkerLost) -> None:
     holder = turn.get(key, Holder) or Holder()
     if holder.dead:
         return
-    turn.put(key, Holder(held=holder.held, dead=True))
+    turn.put(key, Holder(held=holder.held, dead=True, until=turn.at + DEAD_KEPT))
     for task_run_id in holder.held:
         run = turn.need(run_key(task_run_id), TaskRun)
         _go_on(turn, run, task_runs.hand_out_again(turn, run))

@@ -85,7 +85,7 @@ class Stage:
         self.fold_rules = fold
         self.state = state
         self.position = position
-        self._expiring = [(it.until, key) for key, it in state.items() if hasattr(it, "until")]
+        self._expiring = [(until, key) for key, it in state.items() if (until := _until(it))]
         heapify(self._expiring)
 
     @property
@@ -155,7 +155,7 @@ class Stage:
         while self._expiring and self._expiring[0][0] <= at:
             until, key = heappop(self._expiring)
             entity = changes[key] if key in changes else self.state.get(key)
-            if getattr(entity, "until", None) == until:
+            if entity is not None and _until(entity) == until:
                 changes[key] = None
 
     def _apply(self, changes: dict[str, Entity | None]) -> None:
@@ -164,9 +164,15 @@ class Stage:
                 self.state.pop(key, None)
                 continue
             self.state[key] = entity
-            until = getattr(entity, "until", None)
-            if until is not None:
+            until = _until(entity)
+            if until:
                 heappush(self._expiring, (until, key))
+
+
+def _until(entity: Entity) -> int:
+    """The log time at which an entity is forgotten, 0 for never."""
+    until = getattr(entity, "until", 0)
+    return until if isinstance(until, int) else 0
 
 
 def _due_of(command: Command) -> int:

@@ -122,12 +122,18 @@ class Turn:
         """
         before = self.state.get(execution_key(execution_id))
         execution = self.execution(execution_id)
+        changed = not isinstance(before, Execution) or before.history is not execution.history
+        ended = execution.history.current.is_terminal
+        if changed and not ended:  # a reader knows an execution before its task runs,
+            self._tell_execution(execution, outputs)
         self._tell_runs(execution)
-        if not isinstance(before, Execution) or before.history is not execution.history:
-            content = self.content(execution_id)
-            variables = self._variables(execution)
-            self._tell(execution, execution_snapshot(execution, content, variables, outputs), None)
+        if changed and ended:  # and has all of them when it hears of the end
+            self._tell_execution(execution, outputs)
         self._chain(execution)
+
+    def _tell_execution(self, execution: Execution, outputs: str) -> None:
+        content, variables = self.content(execution.id), self._variables(execution)
+        self._tell(execution, execution_snapshot(execution, content, variables, outputs), None)
 
     def _variables(self, execution: Execution) -> str:
         """Of the flow, once the execution has started: before, there may be no flow."""

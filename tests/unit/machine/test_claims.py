@@ -18,6 +18,7 @@ from kestrapy.machine.commands import (
     WorkerLost,
 )
 from kestrapy.machine.entities import Holder, TaskRun, holder_key
+from kestrapy.machine.execution import DEAD_KEPT
 from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Refused
 from kestrapy.machine.task_runs import REPUBLISH_AFTER
 from kestrapy.model.state import State
@@ -210,7 +211,7 @@ def test_what_a_lost_worker_held_is_handed_out_anew() -> None:
     driver.claim(driver.job("c"))
     outputs = driver.tell(WorkerLost("w1"))
     assert [(it.task_id, it.epoch) for it in outputs if isinstance(it, Job)] == [("a", 2), ("c", 2)]
-    assert held(driver) == Holder(dead=True)
+    assert held(driver) == Holder(dead=True, until=driver.at + DEAD_KEPT)
     assert driver.runs["b"].state is State.RUNNING
     told = [it.task_run.task_id for it in outputs if isinstance(it, ExecutionEvent)]
     assert told == ["a", "c"]
@@ -231,7 +232,7 @@ def test_losses_reach_every_execution() -> None:
 
 def test_losing_a_stranger_marks_it_dead(driver: Driver) -> None:
     assert driver.tell(WorkerLost("w9")) == []
-    assert held(driver, "w9") == Holder(dead=True)
+    assert held(driver, "w9") == Holder(dead=True, until=driver.at + DEAD_KEPT)
     unmoved(driver, WorkerLost("w9"))
 
 
