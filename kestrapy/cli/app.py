@@ -14,6 +14,8 @@ app = typer.Typer(
     help="A Kafka-native workflow scheduler with worker groups; flows are Kestra's YAML.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # Else brackets in a help text, such as those of an extra, are taken for markup and vanish.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
