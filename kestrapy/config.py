@@ -180,7 +180,7 @@ class Webserver(Section):
 
 
 class Endpoints(Section):
-    """`/health` and `/metrics` of the servers that have no API; 0: none."""
+    """`/health` and `/metrics` of the servers that have no API; 0: a free port, which they log."""
 
     host: str = Field("127.0.0.1", min_length=1, description="Address that they listen on.")
     executor: Port = Field(0, description="Port of an executor.")

@@ -105,13 +105,17 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def endpoint(settings: Settings, port: int, checks: Mapping[str, Check]) -> Iterator[None]:
-    """/health and /metrics while the block runs; nothing where port is 0."""
-    server = HealthServer(settings.endpoints.host, port, checks) if port else None
+    """/health and /metrics while the block runs. port 0: a free one. Raises SettingsRefused."""
+    host = settings.endpoints.host
+    try:
+        server = HealthServer(host, port, checks)
+    except OSError as error:
+        raise SettingsRefused(f"endpoints: {host}:{port} can't be listened on: {error}") from error
+    log.info("health and metrics are on http://%s:%d", host, server.port)
     try:
         yield
     finally:
-        if server is not None:
-            server.close()
+        server.close()
 
 
 def run_executor(settings: Settings) -> None:
