@@ -173,7 +173,7 @@ class Storage(Section):
 
 
 class Webserver(Section):
-    """The REST API and the user interface."""
+    """The REST API."""
 
     host: str = Field("127.0.0.1", min_length=1, description="Address that it listens on.")
     port: Port = Field(8080, description="Port; 0: a free one.")
