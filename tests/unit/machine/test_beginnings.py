@@ -277,3 +277,17 @@ def test_a_chain_tells_whether_two_folds_put_out_the_same() -> None:
     assert all(stamped)
     assert one.of(ExecutionEvent)[-1].chain != other.of(ExecutionEvent)[-1].chain
     assert one.of(Job)[0].chain == other.of(Job)[0].chain
+
+
+def test_a_chain_covers_all_that_went_before() -> None:
+    """The same event after another past has another chain."""
+    chains = []
+    for outputs in ("{}", '{"value":1}'):
+        driver = Driver(flow(task("a"), task("b"))).create()
+        driver.claim(driver.job("a"))
+        driver.result(driver.job("a"), outputs=outputs)
+        driver.claim(driver.job("b"))
+        event = driver.of(ExecutionEvent)[-1]
+        chains.append(event.chain)
+        assert (event.task_run.task_id, event.task_run.state) == ("b", "RUNNING")
+    assert chains[0] != chains[1]
