@@ -33,7 +33,9 @@ def list_letters(
     limit: Annotated[int, typer.Option(help="The newest so many.")] = 50,
 ) -> None:
     """The newest dead letters, oldest of them first."""
-    table = Table("number", "when", "from", "record", "redrives", "reason", box=None)
+    table = Table(box=None)
+    for name in ("number", "when", "from", "record", "redrives", "reason"):
+        table.add_column(name, overflow="fold")
     for number, letter in letters_of(config).newest(limit):
         where = f"{letter.topic}/{letter.partition}/{letter.offset}"
         name = letter.record_name or "?"

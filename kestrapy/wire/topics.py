@@ -117,7 +117,6 @@ TRIGGERS = Topic(
         c.LogicVersion,
     ),
 )
-SETTINGS = Topic("settings", "kind and name", "declared worker groups, in revisions", 1, None, True)
 WORKERS = Topic(
     "workers",
     "worker id",
@@ -213,7 +212,6 @@ TOPICS = (
     EXECUTIONS,
     ADMISSION,
     TRIGGERS,
-    SETTINGS,
     WORKERS,
     STATE,
     SCHEDULER_STATE,
@@ -249,7 +247,6 @@ class Catalogue:
         self.executions = prefix + EXECUTIONS.name
         self.admission = prefix + ADMISSION.name
         self.triggers = prefix + TRIGGERS.name
-        self.settings = prefix + SETTINGS.name
         self.workers = prefix + WORKERS.name
         self.state = prefix + STATE.name
         self.scheduler_state = prefix + SCHEDULER_STATE.name
