@@ -25,10 +25,10 @@ from typing import Any
 from uuid import uuid4
 
 from kestrapy.adapters.kafka.provision import provide_kafka
-from tests.acceptance import database, marks, refold
+from tests.acceptance import database, marks
 from tests.acceptance.cluster import Cluster, Slot, send
-from tests.acceptance.evidence import Follower, read_topic
-from tests.acceptance.ownership import LOST, Ownership
+from tests.acceptance.evidence import Follower
+from tests.acceptance.judgement import judge
 
 SERVERS = (
     *("indexer", "executor#1", "executor#2", "scheduler", "webserver"),
@@ -79,7 +79,6 @@ SCRIPT
 }
 WEIGHTS = {"one": 3, "two": 3, "fan": 3, "script": 3}
 END_TIMEOUT = 120.0
-ALARMS = ("Traceback", "diverged", "could not be folded")
 
 
 @dataclass(frozen=True)
@@ -104,9 +103,11 @@ def flow_source(shape: str, mark_file: Path) -> str:
 
 
 class Killer:
-    """Harms servers until told to stop: it kills and starts them again at once; or kills and lets
-    them be away for longer than their session, so that others take over; or stops them for as
-    long, so that they come back as zombies."""
+    """Harms servers while something goes on.
+
+    kill: they are started again at once. away: they are for longer than their session, so that
+    others take over. stop: they are for as long, and come back as zombies.
+    """
 
     def __init__(self, cluster: Cluster, plan: Plan):
         self.harm: Counter[str] = Counter()
@@ -115,8 +116,11 @@ class Killer:
         self._random = random.Random(plan.seed)
         self._away: dict[str, tuple[float, Callable[[], None]]] = {}
 
-    def run(self, stop: threading.Event) -> None:
-        while not stop.wait(self._random.uniform(*self._plan.pause)):
+    def run(self) -> None:
+        """For the plan's time, in a thread that goes on. What has to end later, ends in peace."""
+        end = time.monotonic() + self._plan.seconds
+        while time.monotonic() < end:
+            time.sleep(self._random.uniform(*self._plan.pause))
             self._mend(time.monotonic())
             here = [it for it in SERVERS if it not in self._away]
             at_once = min(len(here), self._random.choice(self._plan.at_once))
@@ -199,108 +203,23 @@ def run(cluster: Cluster, plan: Plan) -> dict[str, Any]:
     cluster.await_ready()
     for shape in SHAPES:
         cluster.api.save_flow(flow_source(shape, mark_file))
-    load, killer, stop = Load(cluster, plan), Killer(cluster, plan), threading.Event()
-    killing = threading.Thread(target=killer.run, args=(stop,))
-    killing.start()
-    try:
-        load.run()
-    finally:
-        stop.set()
-        killing.join()
+    load, killer = Load(cluster, plan), Killer(cluster, plan)
+    with ThreadPoolExecutor(1, "load") as threads:
+        loading = threads.submit(load.run)
+        killer.run()
+        loading.result()
     parts = cluster.parts()
     with Follower(parts) as follower:
         follower.await_ends(load.acknowledged, END_TIMEOUT)
     url = cluster.settings.store_url
     cluster.wait_for(lambda: database.is_indexed(parts, url), "the indexer to have read everything")
     codes = cluster.stop()
-    summary = judge(cluster, load, mark_file)
+    summary = judge(cluster, load.acknowledged, mark_file)
     summary["problems"] += [f"{it} ended with {code}" for it, code in codes.items() if code]
     summary["harm"] = dict(sorted(killer.harm.items()))
     summary["seed"], summary["seconds"] = plan.seed, round(time.monotonic() - begin)
     (cluster.folder / "summary.json").write_text(json.dumps(summary, indent=2))
     return summary
-
-
-def judge(cluster: Cluster, load: Load, mark_file: Path) -> dict[str, Any]:
-    """Everything that is asserted, from the topics, the database, the tasks' marks and the logs."""
-    parts = cluster.parts()
-    topics = parts.catalogue
-    executions, events = (
-        read_topic(parts, topics.executions),
-        read_topic(parts, topics.execution_events),
-    )
-    jobs = [it for group in parts.groups for it in read_topic(parts, topics.jobs(group))]
-    inbox, letters = read_topic(parts, topics.inbox), read_topic(parts, topics.dead_letter)
-    ownership = Ownership(executions)
-    ran = marks.read_marks(mark_file)
-    url = cluster.settings.store_url
-    wrong = {
-        "ownership": ownership.problems(jobs, inbox),
-        "refold": refold.problems(refold.refold(parts, executions), events, jobs, inbox),
-        "database": database.problems(url, events, read_topic(parts, topics.logs)),
-        "marks": marks.problems(ran, ownership.owners, lambda pid: worker_ids(cluster, pid)),
-        "outcomes": outcomes(
-            load,
-            {
-                it.content.execution_id: it.content
-                for it in events
-                if it.content.execution is not None
-            },
-        ),
-        "dead letters": [it.content.reason for it in letters],
-        "logs": list(alarms(cluster)),
-    }
-    return {
-        "problems": [f"{name}: {it}" for name, found in wrong.items() for it in found],
-        "executions": dict(Counter(shape for shape, _ in load.acknowledged.values())),
-        "unacknowledged": len({it.content.execution_id for it in events}) - len(load.acknowledged),
-        "task runs": len({it.content.task_run_id for it in jobs}),
-        "epochs": len({(it.content.task_run_id, it.content.epoch) for it in jobs}),
-        "jobs published twice": _twice(jobs),
-        "claims": sum(type(it.content).__name__ == "Claimed" for it in executions),
-        "epochs lost": sum(end == LOST for end in ownership.ends.values()),
-        "results dropped": ownership.dropped,
-        "commands": len(executions),
-        "events": len(events),
-        "events written twice": _twice(events),
-        "scripts begun": len(ran),
-        "scripts ended": sum(it.ends for it in ran.values()),
-        "starts of servers": sum(len(it.log_files) for it in cluster.slots.values()),
-    }
-
-
-def _twice(seen: list[Any]) -> int:
-    return len(seen) - len({repr(it.content) for it in seen})
-
-
-def outcomes(load: Load, last: dict[str, Any]) -> list[str]:
-    """Acknowledged executions that did not end in SUCCESS, or with other outputs than they have."""
-    wrong = []
-    for execution_id, (shape, word) in load.acknowledged.items():
-        snapshot = last[execution_id].execution
-        said = {"one": execution_id, "two": word}.get(shape)
-        expected = {"said": said} if said else {}
-        if snapshot.state != "SUCCESS" or json.loads(snapshot.outputs) != expected:
-            wrong.append(f"{shape} {execution_id}: {snapshot.state} {snapshot.outputs}")
-    return wrong
-
-
-def worker_ids(cluster: Cluster, supervisor: int) -> set[str]:
-    for slot in cluster.slots.values():
-        if supervisor in slot.log_files:
-            return slot.worker_ids(supervisor)
-    return set()
-
-
-def alarms(cluster: Cluster) -> list[str]:
-    """Lines of logs that must not be there."""
-    files = [file for slot in cluster.slots.values() for file in slot.log_files.values()]
-    return [
-        f"{file.name}: {line}"
-        for file in files
-        for line in file.read_text(errors="replace").splitlines()
-        if any(it in line for it in ALARMS)
-    ]
 
 
 def main() -> int:

@@ -27,6 +27,7 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from kestrapy.adapters import tether
 from kestrapy.adapters.kafka.broker import free_ports
 from kestrapy.assembly.parts import Parts
 from kestrapy.assembly.servers import INSTANCE_VARIABLE, parts_of
@@ -62,16 +63,10 @@ class Slot:
         return self._process.pid
 
     def start(self, folder: Path) -> None:
+        """In a thread that goes on: the server ends with it, so that none outlives the test."""
         log_file = folder / f"{self.name}.{len(self.log_files) + 1}.log"
-        with log_file.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "kestrapy", *self._command],
-                env=self._env,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        command = [sys.executable, "-m", "kestrapy", *self._command]
+        self._process = tether.spawn(command, log=log_file, env=self._env)
         self.log_files[self._process.pid] = log_file
 
     def send(self, number: signal.Signals) -> None:
@@ -99,20 +94,11 @@ class Slot:
         return None if self._process is None else self._process.poll()
 
     def is_ready(self) -> bool:
-        """Whether /health says so; of an executor or scheduler, whether it answers."""
+        """Whether /health says that all is well."""
         try:
             return httpx.get(f"http://127.0.0.1:{self.port}/health", timeout=2).is_success
         except httpx.TransportError:
             return False
-
-    def metric(self, name: str) -> float:
-        """The sum over all labels of a metric; 0 where there is none, or no answer."""
-        try:
-            text = httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=2).text
-        except httpx.TransportError:
-            return 0.0
-        lines = (line for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
-        return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     def worker_ids(self, pid: int) -> set[str]:
         """Under which ids workers ran below the supervisor of that pid."""
@@ -217,6 +203,11 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise AssertionError(f"waited {timeout:g} s in vain for {what}")
             time.sleep(_LOOK_EVERY)
+
+    def worker_ids(self, supervisor: int) -> set[str]:
+        """Under which ids workers ran below the supervisor of that pid; none for other pids."""
+        slots = (it for it in self.slots.values() if supervisor in it.log_files)
+        return {worker for slot in slots for worker in slot.worker_ids(supervisor)}
 
     # What is left
 

@@ -51,6 +51,13 @@ def read_records(parts: Parts, topic: str) -> Iterator[Record]:
         reader.close()
 
 
+def keep_newest(last: dict[str, ExecutionEvent], event: ExecutionEvent) -> None:
+    """last: by execution, its own newest event. A new owner writes earlier ones once more."""
+    known = last.get(event.execution_id)
+    if event.execution is not None and (known is None or known.number < event.number):
+        last[event.execution_id] = event
+
+
 class Follower:
     """Follows ``execution-events`` from their beginning. last: by execution, of the execution
     itself; seen: all of them, in the order of reading."""
@@ -90,5 +97,4 @@ class Follower:
             for record in self._reader.poll(5_000, 0.2):
                 event = self._parts.codec.decode(record, (ExecutionEvent,)).record
                 self.seen.append(event)
-                if event.execution is not None:
-                    self.last[event.execution_id] = event
+                keep_newest(self.last, event)

@@ -10,7 +10,6 @@ import pytest
 from kestrapy.machine.commands import Claimed, Returned
 from kestrapy.model.state import State
 from tests.acceptance import marks
-from tests.acceptance.chaos import worker_ids
 from tests.acceptance.cluster import BASIC, Cluster
 from tests.acceptance.evidence import Follower, Seen, read_topic
 from tests.acceptance.ownership import Ownership
@@ -60,7 +59,7 @@ def test_what_does_not_end_within_the_grace_period_runs_elsewhere(
         assert sum("mark start" in line for line in cluster.processes().values()) == 4
         cluster.start(SECOND)
         cluster.await_ready(SECOND)
-        first = worker_ids(cluster, cluster.slots[FIRST].pid)
+        first = cluster.worker_ids(cluster.slots[FIRST].pid)
         cluster.slots[FIRST].send(signal.SIGTERM)
         later = cluster.api.submit("acceptance", "later")
         assert cluster.slots[FIRST].wait() == 0
@@ -72,7 +71,7 @@ def test_what_does_not_end_within_the_grace_period_runs_elsewhere(
         ran, ownership = marks.read_marks(mark_file), Ownership(executions)
         jobs = read_topic(parts, parts.catalogue.jobs("alpha"))
         assert ownership.problems(jobs, read_topic(parts, parts.catalogue.inbox)) == []
-        assert marks.problems(ran, ownership.owners, lambda pid: worker_ids(cluster, pid)) == []
+        assert marks.problems(ran, ownership.owners, cluster.worker_ids) == []
         assert sorted(epoch for _, epoch in ran) == [1, 1, 1, 1, 2, 2]
         returned = [it for it in executions if isinstance(it.content, Returned)]
         assert {it.content.worker_id for it in returned} == first
