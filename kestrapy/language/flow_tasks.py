@@ -25,6 +25,8 @@ CORE = {
     *("id", "type", "description", "disabled", "timeout", "retry"),
     *("allowFailure", "allowWarning", "logLevel", "workerGroup"),
 }
+RUNNABLE_ONLY = ("timeout", "retry", "logLevel", "workerGroup")
+"""Core properties that a worker acts upon, or that say which one."""
 
 
 @dataclass
@@ -61,6 +63,11 @@ def _read_task(fields: Fields, reading: Reading) -> Task:
         fields.rest()
         return Task(task_id, fields.text("type"), **core)
     if kind.kind is not Kind.RUNNABLE:
+        for name in RUNNABLE_ONLY:
+            if fields.has(name):
+                fields.add(
+                    name, f"`{name}` has no effect on a flowable task yet: set it on its tasks"
+                )
         core |= _read_children(fields, kind, reading)
     properties = fields.rest()
     names = CORE | {"tasks", "errors", "finally"} if kind.kind is not Kind.RUNNABLE else CORE

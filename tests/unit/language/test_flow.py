@@ -443,3 +443,22 @@ def test_an_unknown_property_is_refused_though_it_holds_an_expression() -> None:
     assert [it.path for it in problems(with_task('invalid: "{{ inputs.x }}"'))] == [
         "tasks[0].invalid"
     ]
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("timeout", "PT5S"),
+        ("retry", "{type: constant, interval: PT1S}"),
+        ("logLevel", "WARN"),
+        ("workerGroup", "{key: gpu}"),
+    ],
+)
+def test_what_only_workers_act_upon_is_refused_on_a_flowable(name: str, value: str) -> None:
+    source = with_task(f"x: 1\n- id: s\n  type: sequential\n  {name}: {value}\n  tasks: []")
+    source = source.replace("  x: 1\n", "").replace(
+        "tasks: []", "tasks: [{id: u, type: echo, message: m}]"
+    )
+    (problem,) = problems(source, ["gpu"])
+    assert problem.path == f"tasks[1].{name}"
+    assert "set it on its tasks" in problem.message

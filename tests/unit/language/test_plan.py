@@ -21,7 +21,6 @@ outputs: [{id: o, type: STRING, value: "{{ outputs.b.value }}"}]
 tasks:
   - id: a
     type: sequential
-    workerGroup: {key: mine}
     tasks:
       - {id: b, type: echo, message: ["{{ inputs.x }}", "{{ outputs.a[inputs.y] }}"]}
       - {id: c, type: echo, message: m, workerGroup: {key: own}}
@@ -38,7 +37,7 @@ def test_places() -> None:
         for each in PLAN
     ]
     assert places == [
-        ("a", "", "tasks", 0, "mine"),
+        ("a", "", "tasks", 0, "pool"),
         ("b", "a", "tasks", 0, "pool"),
         ("c", "a", "tasks", 1, "own"),
         ("d", "a", "errors", 0, "pool"),
