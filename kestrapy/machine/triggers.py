@@ -130,7 +130,7 @@ def _due(known: TriggerState | None, command: TriggerDue, at: int, shards: int) 
         return known, []
     if known.execution_id and not known.definition.allow_concurrent:
         return replace(known, held_back=True), []
-    return _fire(known, known.date, shards)
+    return _fire(known, shards)
 
 
 def _ended(known: TriggerState | None, command: ExecutionEnded, at: int, shards: int) -> Handled:
@@ -139,12 +139,12 @@ def _ended(known: TriggerState | None, command: ExecutionEnded, at: int, shards:
     free = replace(known, execution_id="")
     if not known.held_back:
         return free, []
-    return _fire(replace(free, held_back=False), max(at, known.date), shards)
+    return _fire(replace(free, held_back=False), shards)
 
 
-def _fire(trigger: TriggerState, after: int, shards: int) -> Handled:
-    """Make the execution of the date; the next date is sought after ``after``: what was missed is
-    not made up.
+def _fire(trigger: TriggerState, shards: int) -> Handled:
+    """Make the execution of the date. The next date is sought after this one: every date that was
+    missed is made up, as Kestra's default has it (recoverMissedSchedules: ALL).
     """
     shard = digest(trigger.uid, trigger.date, bits=32) % shards
     execution_id = derive_execution_id(shard, trigger.date, "trigger", trigger.uid, trigger.date)
@@ -166,7 +166,12 @@ def _fire(trigger: TriggerState, after: int, shards: int) -> Handled:
         trigger=fired,
     )
     fresh = replace(
-        trigger, last=trigger.date, after=after, date=0, following=0, execution_id=execution_id
+        trigger,
+        last=trigger.date,
+        after=trigger.date,
+        date=0,
+        following=0,
+        execution_id=execution_id,
     )
     return fresh, [submitted]
 
