@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 from kestrapy.adapters.system import SystemEntropy
 from kestrapy.errors import OperatorError, UserError
+from kestrapy.model.flow import TENANT
 from kestrapy.model.state import State
-from kestrapy.wire.kestra_json import TENANT, Json
+from kestrapy.wire.kestra_json import Json
 
 PAUSE = 0.1
 """Seconds between two attempts."""

@@ -28,8 +28,8 @@ from kestrapy.machine.entities import Entity, EntityMap
 from kestrapy.machine.execution import Step
 from kestrapy.machine.outputs import Output, TriggerEvent
 from kestrapy.machine.turn import NUMBERS_PER_COMMAND
-from kestrapy.machine.variables import iso
 from kestrapy.model.ids import derive_execution_id, digest
+from kestrapy.model.instants import iso_date
 
 replace = msgspec.structs.replace
 
@@ -148,9 +148,9 @@ def _fire(trigger: TriggerState, shards: int) -> Handled:
     """
     shard = digest(trigger.uid, trigger.date, bits=32) % shards
     execution_id = derive_execution_id(shard, trigger.date, "trigger", trigger.uid, trigger.date)
-    variables = {"date": iso(trigger.date), "next": iso(trigger.following)}
+    variables = {"date": iso_date(trigger.date), "next": iso_date(trigger.following)}
     if trigger.last:
-        variables["previous"] = iso(trigger.last)
+        variables["previous"] = iso_date(trigger.last)
     fired = TriggerFired(
         trigger.definition.id,
         trigger.definition.type,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -12,15 +11,10 @@ from kestrapy.language.expression import select
 from kestrapy.language.plan import Plan
 from kestrapy.machine.entities import Execution, LastRun, TaskRun, last_run_key
 from kestrapy.machine.turn import Turn
+from kestrapy.model.flow import TENANT
+from kestrapy.model.instants import iso_date
 
 Path = tuple[str, ...]
-TENANT = "main"
-
-
-def iso(at: int) -> str:
-    """An instant in epoch ms as ISO-8601 in UTC, such as 2026-11-22T20:31:25.042Z."""
-    instant = datetime.fromtimestamp(at // 1000, UTC)
-    return f"{instant:%Y-%m-%dT%H:%M:%S}.{at % 1000:03d}Z"
 
 
 def variables_of(
@@ -55,7 +49,7 @@ def _root(
         case "execution":
             return {
                 "id": execution.id,
-                "startDate": iso(execution.history.start),
+                "startDate": iso_date(execution.history.start),
                 "state": str(execution.history.current),
             }
         case "outputs":
@@ -83,7 +77,7 @@ def _run(plan: Plan, run: TaskRun, root: str) -> dict[str, Any]:
         return {"id": run.task_id, "type": plan.task(run.task_id).type}
     return {
         "id": run.id,
-        "startDate": iso(run.history.start),
+        "startDate": iso_date(run.history.start),
         "attemptsCount": run.failures,
         "parentId": None if run.parent < 0 else f"{run.execution_id}-{run.parent}",
         "value": None,

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+TENANT = "main"
+"""The one tenant that there is."""
 RESERVED_NAMESPACE = "kestrapy.jobs"
 """Namespace of the one-task executions that a JobRequested becomes."""
 

@@ -7,7 +7,6 @@ in UTC with milliseconds, durations ISO 8601; what is not there is left out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -23,17 +22,10 @@ from kestrapy.machine.outputs import (
     TaskRunSnapshot,
     TriggerEvent,
 )
-from kestrapy.model.flow import Flow, Input, Retry, Task, Trigger
-
-TENANT = "main"
+from kestrapy.model.flow import TENANT, Flow, Input, Retry, Task, Trigger
+from kestrapy.model.instants import iso_date
 
 Json = dict[str, Any]
-
-
-def iso_date(at: int) -> str:
-    """Epoch ms, such as 1767225600000 → 2026-01-01T00:00:00.000Z."""
-    seconds, milliseconds = divmod(at, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
 
 
 def iso_duration(duration: int) -> str:

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import kestrapy
+from kestrapy.model.flow import TENANT
 from kestrapy.servers.health import health_report
 from kestrapy.servers.webserver.answers import answer, answer_errors
 from kestrapy.servers.webserver.events import EventEndpoint
@@ -19,7 +20,6 @@ from kestrapy.servers.webserver.flows import FlowEndpoints
 from kestrapy.servers.webserver.logs import LogEndpoints
 from kestrapy.servers.webserver.submission import SubmissionEndpoint
 from kestrapy.servers.webserver.web import Web, WebDependencies
-from kestrapy.wire.kestra_json import TENANT
 
 _CHECK_TIMEOUT = 2.0
 _GRACE_S = 5

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from kestrapy.machine.outputs import LogEntry
+from kestrapy.model.instants import iso_date
 from kestrapy.ports.store import LogSearch, TriggerSearch
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import (
@@ -21,7 +22,7 @@ from kestrapy.servers.webserver.parameters import (
     levels_from,
 )
 from kestrapy.servers.webserver.web import Web
-from kestrapy.wire.kestra_json import iso_date, log_json, metric_json, trigger_json
+from kestrapy.wire.kestra_json import log_json, metric_json, trigger_json
 
 MAX_LINES = 10_000
 _LINES_PER_CHUNK = 500

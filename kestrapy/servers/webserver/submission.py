@@ -17,8 +17,9 @@ from kestrapy.errors import InputRefused, Problem
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.machine.commands import ExecutionSubmitted
 from kestrapy.machine.outputs import ExecutionSnapshot, FlowRevision, StateChange
-from kestrapy.model.flow import Flow
+from kestrapy.model.flow import TENANT, Flow
 from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
 from kestrapy.ports.blobs import SCHEME
 from kestrapy.ports.store import StoredExecution, StoreUnavailable
@@ -27,7 +28,6 @@ from kestrapy.servers.webserver.executions import stored_json
 from kestrapy.servers.webserver.parameters import SubmissionParameters, parse_labels
 from kestrapy.servers.webserver.watch import wait_until
 from kestrapy.servers.webserver.web import Web
-from kestrapy.wire.kestra_json import TENANT, iso_date
 
 FIRST_EVENT_TIMEOUT = 2.0
 END_TIMEOUT = 600.0

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from kestrapy.machine.commands import ExecutionSubmitted, TriggerDefinition
-from kestrapy.machine.variables import iso
 from kestrapy.model.ids import time_of
+from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
 from tests.small_cluster import START, Runner, SmallCluster
 
@@ -53,7 +53,7 @@ def dates_of(cluster: SmallCluster) -> Counter[int]:
         for it in cluster.events()
         if it.execution is not None and it.execution.trigger is not None
     }
-    assert all(it["date"] == iso(time_of(key)) for key, it in variables.items())
+    assert all(it["date"] == iso_date(time_of(key)) for key, it in variables.items())
     return Counter(time_of(it) for it in variables)
 
 

@@ -14,13 +14,13 @@ from kestrapy.machine.outputs import (
     MetricEntry,
     StateChange,
 )
+from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.wire.kestra_json import (
     event_json,
     execution_json,
     flow_json,
-    iso_date,
     iso_duration,
     log_json,
     metric_json,
@@ -110,11 +110,11 @@ tasks:
   - id: both
     type: io.kestra.plugin.core.flow.Parallel
     concurrent: 2
-    timeout: PT90S
     tasks:
       - id: one
         type: io.kestra.plugin.core.log.Log
         message: hi
+        timeout: PT90S
         retry: {type: exponential, interval: PT1S, maxInterval: PT10S, maxAttempts: 3}
 finally:
   - {id: last, type: io.kestra.plugin.core.log.Log, message: bye}
@@ -126,7 +126,7 @@ finally:
     assert found["inputs"] == [
         {"id": "n", "type": "INT", "required": True, "defaults": 0, "min": 0.0}
     ]
-    assert (both["timeout"], both["concurrent"]) == ("PT1M30S", 2)
+    assert (both["tasks"][0]["timeout"], both["concurrent"]) == ("PT1M30S", 2)
     assert both["tasks"][0]["retry"] == {
         "type": "exponential",
         "interval": "PT1S",

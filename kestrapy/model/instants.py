@@ -1,0 +1,11 @@
+"""Instants are epoch milliseconds inside; people and other programs read ISO 8601."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def iso_date(at: int) -> str:
+    """Epoch ms in UTC, such as 1767225600000 → 2026-01-01T00:00:00.000Z."""
+    seconds, milliseconds = divmod(at, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
