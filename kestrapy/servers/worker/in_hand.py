@@ -54,5 +54,52 @@ class InHand:
     def fence(self) -> Fence:
         return self.job.task_run_id, self.job.epoch
 
-    def move(self, stand: Stand, now: int) -> None:
-        self.stand, self.since = stand, now
+
+class Hands:
+    """All jobs in hand, by where they stand: a look at one kind costs what there is of it."""
+
+    def __init__(self) -> None:
+        self._all: dict[Fence, InHand] = {}
+        self._standing: dict[Stand, dict[Fence, InHand]] = {stand: {} for stand in Stand}
+        self.youngest = 0
+        """When a job moved last, monotonic ms."""
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def get(self, fence: Fence) -> InHand | None:
+        return self._all.get(fence)
+
+    def standing(self, *stands: Stand) -> list[InHand]:
+        """Those that stand so, the longest standing first of each."""
+        return [hand for stand in stands for hand in self._standing[stand].values()]
+
+    def count(self, stand: Stand) -> int:
+        return len(self._standing[stand])
+
+    def younger(self, stand: Stand, since: int) -> int:
+        """How many of those that stand so came to it later than ``since``."""
+        count = 0
+        for hand in reversed(self._standing[stand].values()):
+            if hand.since <= since:
+                break
+            count += 1
+        return count
+
+    def add(self, hand: InHand) -> None:
+        self._all[hand.fence] = hand
+        self._standing[hand.stand][hand.fence] = hand
+        self.youngest = hand.since
+
+    def move(self, hand: InHand, stand: Stand, now: int) -> None:
+        del self._standing[hand.stand][hand.fence]
+        hand.stand, hand.since = stand, now
+        self._standing[stand][hand.fence] = hand
+        self.youngest = now
+
+    def drop(self, hand: InHand) -> bool:
+        """-> whether it was in hand."""
+        if self._all.pop(hand.fence, None) is None:
+            return False
+        del self._standing[hand.stand][hand.fence]
+        return True

@@ -23,7 +23,7 @@ from kestrapy.ports.log import Log, Member, Partition, Record, SendError, SendFa
 from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.router import Router
 from kestrapy.servers.worker.deliveries import Deliveries
-from kestrapy.servers.worker.in_hand import Fence, InHand, Stand
+from kestrapy.servers.worker.in_hand import Fence, Hands, InHand, Stand
 from kestrapy.servers.worker.lease import Lease
 from kestrapy.servers.worker.reports import Reports
 from kestrapy.servers.worker.results import fitting_result
@@ -103,7 +103,7 @@ class Worker:
         self._inbox = log_port.reader()
         self._member: Member | None = None
         self._lease = Lease(settings.lease)
-        self._hands: dict[Fence, InHand] = {}
+        self._hands = Hands()
         self._ended: dict[Fence, None] = {}
         self._deliveries = Deliveries()
         self._joined = False
@@ -117,7 +117,7 @@ class Worker:
     @property
     def running(self) -> int:
         """Jobs that run now."""
-        return sum(hand.stand is Stand.RUNNING for hand in list(self._hands.values()))
+        return self._hands.count(Stand.RUNNING)
 
     def lease_problem(self) -> str | None:
         """None while the lease is held."""
@@ -156,12 +156,11 @@ class Worker:
             return ANSWER_PACE
         if not self._hands:
             return IDLE_PACE
-        youngest = max(hand.since for hand in self._hands.values())
-        return ANSWER_PACE if now - youngest < SHORT_TASK else LONG_TASK_PACE
+        return ANSWER_PACE if now - self._hands.youngest < SHORT_TASK else LONG_TASK_PACE
 
     def _require_lease(self) -> None:
         if self._lease.is_over(self._clock.boottime()):
-            for hand in self._hands.values():
+            for hand in self._hands.standing(Stand.RUNNING):
                 if hand.running is not None:
                     hand.running.kill("the worker's lease is over")
             raise LeaseLapsed(f"no heartbeat was acked for {self.settings.lease} ms")
@@ -206,7 +205,7 @@ class Worker:
             self._supervision.renew(self._lease.until or 0)
 
     def _awaits_answers(self) -> bool:
-        return any(hand.stand is Stand.CLAIMING for hand in self._hands.values())
+        return self._hands.count(Stand.CLAIMING) > 0
 
     # The group's words
 
@@ -223,10 +222,10 @@ class Worker:
     # Jobs
 
     def _free_slots(self, now: int) -> int:
-        taken = sum(
-            hand.stand in (Stand.GRANTED, Stand.RUNNING)
-            or (hand.stand is Stand.CLAIMING and now - hand.since < CLAIM_PATIENCE)
-            for hand in self._hands.values()
+        taken = (
+            self._hands.count(Stand.GRANTED)
+            + self._hands.count(Stand.RUNNING)
+            + self._hands.younger(Stand.CLAIMING, now - CLAIM_PATIENCE)
         )
         return self.settings.slots - taken
 
@@ -282,7 +281,7 @@ class Worker:
             hand.deliveries.append(delivery)
         else:
             hand = InHand(job, now, deliveries=[delivery], traceparent=envelope.traceparent)
-            self._hands[fence] = hand
+            self._hands.add(hand)
             self._claim(hand, now)
 
     def _dead_letter(self, record: Record, reason: str) -> None:
@@ -331,7 +330,7 @@ class Worker:
         elif hand.stand is not Stand.CLAIMING:
             return
         elif isinstance(answer, Granted):
-            hand.move(Stand.GRANTED, now)
+            self._hands.move(hand, Stand.GRANTED, now)
         else:
             self._drop(hand)
 
@@ -347,8 +346,7 @@ class Worker:
 
     def _start_granted(self, now: int) -> None:
         running = self.running
-        granted = [hand for hand in self._hands.values() if hand.stand is Stand.GRANTED]
-        for hand in granted:
+        for hand in self._hands.standing(Stand.GRANTED):
             if self._stop_by is not None:
                 self._return(hand, "the worker stops", now)
             elif running < self.settings.slots:
@@ -360,13 +358,13 @@ class Worker:
     def _start(self, hand: InHand, now: int) -> None:
         if not self._lease.is_held(self._clock.boottime()):
             return
-        hand.move(Stand.RUNNING, now)
+        self._hands.move(hand, Stand.RUNNING, now)
         hand.running = self._runner.start(hand.job, self._reports, hand.traceparent)
 
     # Ends
 
     def _collect(self, now: int) -> None:
-        for hand in list(self._hands.values()):
+        for hand in self._hands.standing(Stand.RUNNING):
             if hand.running is None:
                 continue
             outcome = hand.running.outcome()
@@ -380,12 +378,12 @@ class Worker:
 
     def _report(self, hand: InHand, outcome: TaskOutcome, now: int) -> None:
         hand.outcome = outcome
-        hand.move(Stand.REPORTING, now)
+        self._hands.move(hand, Stand.REPORTING, now)
         self._send_end(hand, now)
 
     def _return(self, hand: InHand, reason: str, now: int) -> None:
         hand.outcome = TaskOutcome(State.KILLED, error=reason)
-        hand.move(Stand.RETURNING, now)
+        self._hands.move(hand, Stand.RETURNING, now)
         self._send_end(hand, now)
 
     def _send_end(self, hand: InHand, now: int) -> None:
@@ -405,19 +403,18 @@ class Worker:
             self._drop(hand)
 
     def _drop(self, hand: InHand) -> None:
-        if self._hands.pop(hand.fence, None) is not None:
+        if self._hands.drop(hand):
             self._ended[hand.fence] = None
             if len(self._ended) > ENDED_KEPT:
                 del self._ended[next(iter(self._ended))]
 
     def _send_again(self, now: int) -> None:
         """Whatever may have gone unheard; each of it may be repeated."""
-        for hand in self._hands.values():
-            if now - hand.sent < SEND_AGAIN:
-                continue
-            if hand.stand is Stand.CLAIMING:
+        for hand in self._hands.standing(Stand.CLAIMING):
+            if now - hand.sent >= SEND_AGAIN:
                 self._claim(hand, now)
-            elif hand.stand in (Stand.REPORTING, Stand.RETURNING):
+        for hand in self._hands.standing(Stand.REPORTING, Stand.RETURNING):
+            if now - hand.sent >= SEND_AGAIN:
                 self._send_end(hand, now)
 
     def _drain(self, now: int) -> None:
@@ -428,7 +425,7 @@ class Worker:
             self._member.close()
             self._member = None
         if now >= self._stop_by:
-            for hand in self._hands.values():
+            for hand in self._hands.standing(Stand.RUNNING):
                 if hand.running is not None and not hand.hand_back:
                     hand.hand_back = True
                     hand.running.kill("the worker stops and its grace period is over")
