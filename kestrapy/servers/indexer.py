@@ -35,6 +35,7 @@ from kestrapy.wire.envelope import RECORD
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 100, 10_000
 _KEEP_EVERY_MS = 1_000
+_GATHER_MS = 10
 _TIMEOUT = 10.0
 
 
@@ -114,7 +115,7 @@ class Indexer:
             )
         self._member.resume()
         try:
-            records = self._member.poll(self._batch, patience / 1000)
+            records = self._gather(self._member, patience)
             if self._unplaced is not None:
                 raise self._unplaced
         except OperatorError:
@@ -126,6 +127,19 @@ class Indexer:
             self._in_hand.append(records)
             self._write_in_hand()
         return bool(records)
+
+    def _gather(self, member: Member, patience: int) -> list[Record]:
+        """A batch; after its first record, what comes within moments: a transaction has its
+        price.
+        """
+        records = member.poll(self._batch, patience / 1000)
+        until = self._clock.monotonic() + min(_GATHER_MS, patience)
+        while records and len(records) < self._batch:
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                break
+            records += member.poll(self._batch - len(records), left / 1000)
+        return records
 
     def _keep_membership(self, patience: int) -> None:
         """A member that doesn't poll is put out of the group."""

@@ -17,6 +17,9 @@ MISSING = frozenset(
 )
 """There is no such topic, or no such partition of it."""
 
+MOVING = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
+"""The partition is being made, or its leader changes: it will be there in a moment."""
+
 FATAL = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})  # noqa: SLF001
 """The client can do nothing any more. ``KafkaError.fatal`` does not say so of these events."""
 

@@ -8,7 +8,13 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
 from kestrapy.adapters.kafka.configs import Cluster, log_error
-from kestrapy.adapters.kafka.failures import MISSING, PARTITION_END, POSITION_GONE, unavailable
+from kestrapy.adapters.kafka.failures import (
+    MISSING,
+    MOVING,
+    PARTITION_END,
+    POSITION_GONE,
+    unavailable,
+)
 from kestrapy.adapters.kafka.records import Raw, at, fetch, to_record
 from kestrapy.errors import KestrapyError, LogUnavailable, TopicUnfit
 from kestrapy.ports.log import Partition, Record
@@ -114,18 +120,33 @@ class KafkaReader:
 
     def _offsets(self, partition: Partition, timeout: float) -> tuple[int, int]:
         name = _name(partition)
-        place = at(partition, -1)
-        try:
-            # In read_committed the second one is the last stable offset.
-            offsets = self._consumer.get_watermark_offsets(place, timeout, cached=False)
-        except KafkaException as error:
-            if error.args[0].code() in MISSING:
-                raise TopicUnfit(f"no partition {name}: create the topic") from error
-            raise unavailable(f"offsets of {name}", error) from error
+        deadline = self._clock.monotonic() + round(timeout * 1000)
+        while True:
+            left = max(0.1, (deadline - self._clock.monotonic()) / 1000)
+            try:
+                # In read_committed the second one is the last stable offset.
+                offsets = self._consumer.get_watermark_offsets(
+                    at(partition, -1), left, cached=False
+                )
+                break
+            except KafkaException as error:
+                if error.args[0].code() in MISSING:
+                    raise TopicUnfit(f"no partition {name}: create the topic") from error
+                passes = error.args[0].code() in MOVING
+                if not passes or self._clock.monotonic() >= deadline:
+                    raise unavailable(f"offsets of {name}", error) from error
+                self._refresh(partition.topic, left)
         if offsets is None:
             raise LogUnavailable(f"offsets of {name}: no answer within {timeout} s")
         begin, end = offsets
         return int(begin), int(end)
+
+    def _refresh(self, topic: str, timeout: float) -> None:
+        """Ask who leads the topic's partitions now."""
+        try:
+            self._consumer.list_topics(topic, timeout)
+        except KafkaException as error:
+            raise unavailable(f"leaders of {topic}", error) from error
 
 
 def _names(partitions: Iterable[Partition]) -> str:
