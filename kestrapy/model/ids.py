@@ -14,6 +14,8 @@ _BASE32 = "0123456789abcdefghijklmnopqrstuv"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 MAX_SHARDS = 36 * 36
 ID_LENGTH = 22
+SHARD_LENGTH = 2
+"""Characters at the beginning of an execution id that are the same in all ids of a shard."""
 
 
 def _base32(number: int, length: int) -> str:

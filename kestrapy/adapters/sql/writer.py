@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, select, tuple_, update
+from sqlalchemy import Connection, Engine, Table, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -39,6 +39,7 @@ from kestrapy.machine.outputs import (
     MetricEntry,
     TriggerEvent,
 )
+from kestrapy.model.ids import SHARD_LENGTH
 from kestrapy.ports.log import Partition
 from kestrapy.ports.store import Advance, PositionMoved, Row
 
@@ -122,14 +123,20 @@ class SqlIndexWriter:
     def _known_chains(
         self, connection: Connection, events: Sequence[ExecutionEvent]
     ) -> dict[tuple[str, int], str]:
+        """Of the events that are there already. Looked up by execution and from the batch's lowest
+        number on, for each shard by itself, whose numbers rise: the index has little to show where
+        all is new. (A row of two values IN a list is a scan of the whole table to SQLite.)
+        """
         columns = EXECUTION_EVENTS.c
-        keys = [(event.execution_id, event.number) for event in events]
         chains: dict[tuple[str, int], str] = {}
-        for start in range(0, len(keys), _KEYS_PER_QUERY):
-            query = select(columns.execution_id, columns.number, columns.chain).where(
-                tuple_(columns.execution_id, columns.number).in_(keys[start:][:_KEYS_PER_QUERY])
-            )
-            chains.update({(row[0], row[1]): row[2] for row in connection.execute(query)})
+        for numbers in _by_shard(events):
+            lowest, ids = min(numbers.values()), list(numbers)
+            for start in range(0, len(ids), _KEYS_PER_QUERY):
+                query = select(columns.execution_id, columns.number, columns.chain).where(
+                    columns.execution_id.in_(ids[start : start + _KEYS_PER_QUERY]),
+                    columns.number >= lowest,
+                )
+                chains.update({(row[0], row[1]): row[2] for row in connection.execute(query)})
         return chains
 
     def _append(self, connection: Connection, table: Table, rows: list[Values]) -> None:
@@ -150,6 +157,16 @@ class SqlIndexWriter:
             ),
             rows,
         )
+
+
+def _by_shard(events: Sequence[ExecutionEvent]) -> list[dict[str, int]]:
+    """For each shard the lowest number of each of its executions."""
+    shards: dict[str, dict[str, int]] = {}
+    for event in events:
+        numbers = shards.setdefault(event.execution_id[:SHARD_LENGTH], {})
+        known = numbers.get(event.execution_id, event.number)
+        numbers[event.execution_id] = min(event.number, known)
+    return list(shards.values())
 
 
 def _newest(rows: Iterable[Values], *keys: str) -> list[Values]:
