@@ -27,7 +27,7 @@ from kestrapy.machine.entities import (
     execution_key,
     run_key,
 )
-from kestrapy.machine.outputs import ExecutionEvent, Job, Output
+from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, Job, Output
 from kestrapy.machine.snapshots import execution_snapshot, task_run_snapshot
 from kestrapy.model.state import State
 
@@ -149,7 +149,9 @@ class Turn:
                     self._told[key] = entity
                     self._tell(execution, None, entity)
 
-    def _tell(self, execution: Execution, snapshot: object, run: TaskRun | None) -> None:
+    def _tell(
+        self, execution: Execution, snapshot: ExecutionSnapshot | None, run: TaskRun | None
+    ) -> None:
         self._numbers += 1
         self.outputs.append(
             ExecutionEvent(
@@ -159,7 +161,7 @@ class Turn:
                 namespace=execution.namespace,
                 flow_id=execution.flow_id,
                 flow_revision=execution.revision,
-                execution=snapshot,  # type: ignore[arg-type]
+                execution=snapshot,
                 task_run=None if run is None else task_run_snapshot(run),
             )
         )
