@@ -123,16 +123,17 @@ class Indexer:
             # settled by an assignment from scratch.
             self._leave()
             raise
-        if records:
-            self._in_hand.append(records)
-            self._write_in_hand()
-        return bool(records)
+        busy = bool(records)
+        self._write_in_hand()
+        return busy
 
     def _gather(self, member: Member, patience: int) -> list[Record]:
         """A batch; after its first record, what comes within moments: a transaction has its
-        price.
+        price. It is in hand from the start, for each poll may revoke what an earlier one gave.
         """
         records = member.poll(self._batch, patience / 1000)
+        if records:
+            self._in_hand.append(records)
         until = self._clock.monotonic() + min(_GATHER_MS, patience)
         while records and len(records) < self._batch:
             left = until - self._clock.monotonic()

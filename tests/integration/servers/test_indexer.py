@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +200,36 @@ def test_a_rebalance_hands_partitions_over_without_a_gap(bench: Bench) -> None:
     first.close()
     drain(second)
     assert bench.numbers(E1) == bench.numbers(derive_execution_id(1, 1, "other")) == list(range(30))
+    second.close()
+
+
+class Interrupting(SystemClock):
+    """Lets something happen when it is asked for the time: between two polls of a batch."""
+
+    def __init__(self) -> None:
+        self.then: Callable[[], object] = lambda: None
+
+    def monotonic(self) -> int:
+        then, self.then = self.then, lambda: None
+        then()
+        return super().monotonic()
+
+
+def test_what_is_revoked_while_a_batch_is_gathered_is_left_to_its_next_owner(bench: Bench) -> None:
+    other = derive_execution_id(1, 1, "other")
+    clock = Interrupting()
+    first = Indexer(bench.log, ROUTER, bench.writer(), clock)
+    second = bench.indexer()
+    drain(first)
+    for place in range(5):
+        bench.send(created(E1, place), created(other, place))
+    clock.then = lambda: second.tick(0)
+    first.tick(0, patience=10)
+    for _ in range(10):
+        first.tick(0)
+        second.tick(0)
+    assert bench.numbers(E1) == bench.numbers(other) == list(range(5))
+    first.close()
     second.close()
 
 
