@@ -16,7 +16,7 @@ def images_at_hand(*images: str, pull_timeout_s: float = 30) -> bool:
     """
     try:
         import docker
-        import testcontainers  # noqa: F401
+        import testcontainers  # noqa: F401 - whether it is installed
     except ImportError:
         return False
     found = threading.Event()

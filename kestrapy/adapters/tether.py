@@ -65,7 +65,7 @@ def main() -> None:
             sys.exit(f"prctl(PR_SET_PDEATHSIG): {os.strerror(ctypes.get_errno())}")
         if os.getppid() != parent:  # it died before the request, so no signal will ever come
             sys.exit(f"the parent, process {parent}, is gone")
-    os.execv(program[0], program)  # noqa: S606
+    os.execv(program[0], program)  # noqa: S606 - what our caller asked for
 
 
 if __name__ == "__main__":

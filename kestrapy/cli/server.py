@@ -95,7 +95,7 @@ def supervise(group: str, grace: int) -> None:
     os.environ.setdefault(INSTANCE_VARIABLE, f"{group}-{SystemEntropy().token()}")
     again = [sys.executable, "-m", "kestrapy", *sys.argv[1:]]
     keep = [sys.executable, "-m", "kestrapy.supervisor", "--grace", str(grace + SPARE), "--"]
-    os.execv(sys.executable, keep + again)  # noqa: S606
+    os.execv(sys.executable, keep + again)  # noqa: S606 - ourselves, without a shell
 
 
 SPARE = 10_000

@@ -71,7 +71,7 @@ def _container() -> Iterator[str]:
     # The same port inside and outside, as the broker reaches itself by what it advertises.
     port, control = free_ports("127.0.0.1", 2)
     servers = f"{DockerClient().host()}:{port}"
-    configured = settings(Place(1, "127.0.0.1", port, {1: control}), Path("/tmp/kafka")) | {  # noqa: S108
+    configured = settings(Place(1, "127.0.0.1", port, {1: control}), Path("/tmp/kafka")) | {  # noqa: S108 - in the container
         "listeners": f"PLAINTEXT://:{port},CONTROLLER://127.0.0.1:{control}",
         "advertised.listeners": f"PLAINTEXT://{servers}",
     }
