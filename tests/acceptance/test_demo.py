@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import yaml
 from confluent_kafka.admin import AdminClient
 
 from kestrapy.adapters.kafka.provision import BOOTSTRAP_SERVERS
@@ -48,13 +47,6 @@ class Demo(NamedTuple):
             if own[0] in environment or own[1] in command
         ]
 
-    def topics(self, servers: str) -> list[str]:
-        """Its topics that exist."""
-        settings = yaml.safe_load((self.folder / "kestrapy.yaml").read_text())
-        prefix = settings["kafka"]["topicPrefix"]
-        topics = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=10).topics
-        return [name for name in topics if name.startswith(prefix)]
-
 
 def running() -> Iterator[tuple[str, str]]:
     """Environment, and command line with working directory, of each process."""
@@ -65,6 +57,12 @@ def running() -> Iterator[tuple[str, str]]:
             yield environment, f"{command} in {(process / 'cwd').readlink()}"
         except OSError:
             continue  # it has ended meanwhile
+
+
+def topics(servers: str) -> set[str]:
+    """Those of all demos."""
+    names = AdminClient({"bootstrap.servers": servers}).list_topics(timeout=10).topics
+    return {name for name in names if name.startswith("demo-")}
 
 
 def start(kafka: str, folder: Path, *options: str) -> Demo:
@@ -94,11 +92,12 @@ def read_to(demo: Demo, text: str) -> str:
 
 
 def test_the_report_is_right_and_nothing_is_left(kafka: str, tmp_path: Path) -> None:
+    before = topics(kafka)
     demo = start(kafka, tmp_path / "demo")
     shown, _ = demo.process.communicate(timeout=TIMEOUT_S)
     assert demo.process.returncode == 0, shown
     assert demo.processes() == []
-    assert demo.topics(kafka) == []
+    assert topics(kafka) == before
 
     check_report(shown)
     groups = dict(re.findall(r"^ +([-\w]+) +(\w+) +[0-9a-f]{16} +SUCCESS ", shown, re.MULTILINE))
@@ -153,6 +152,7 @@ def check_report(shown: str) -> None:
 def test_it_can_be_interrupted(
     kafka: str, tmp_path: Path, number: signal.Signals, text: str, processes: int
 ) -> None:
+    before = topics(kafka)
     demo = start(kafka, tmp_path / "demo")
     read_to(demo, text)
     assert len(demo.processes()) >= processes
@@ -160,7 +160,7 @@ def test_it_can_be_interrupted(
     shown, _ = demo.process.communicate(timeout=TIMEOUT_S)
     assert demo.process.returncode == 130, shown
     assert demo.processes() == []
-    assert demo.topics(kafka) == []
+    assert topics(kafka) == before
 
 
 def test_with_keep_the_servers_go_on_until_ctrl_c(kafka: str, tmp_path: Path) -> None:
