@@ -91,7 +91,7 @@ class TaskThread:
             return TaskOutcome(State.FAILED, error.outputs, str(error))
         except UserError as error:
             return TaskOutcome(State.FAILED, error=str(error))
-        except Exception as error:
+        except Exception as error:  # a plugin's fault: it fails its task run, not the worker
             _log.exception("task run %s of type %s", self._job.task_run_id, task.type)
             return TaskOutcome(State.FAILED, error=f"{type(error).__name__}: {error}")
 
