@@ -31,6 +31,7 @@ from kestrapy.machine.commands import (
 )
 from kestrapy.machine.entities import Execution, TaskRun, execution_key
 from kestrapy.machine.outputs import Granted, Job, Output
+from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
@@ -79,7 +80,7 @@ class History:
             (0.10, self._timer),
             (0.015, self._kill),
             (0.01, self._undeliverable),
-            (0.01, lambda: LogicVersion(1)),
+            (0.01, lambda: LogicVersion(LOGIC_VERSION)),
             (1.0, self._repeat),
         )
         drawn, place = self.random.random(), 0

@@ -13,11 +13,10 @@ from kestrapy.language.problems import Problems, closest, did_you_mean, near, sh
 from kestrapy.language.typed_properties import check_properties
 from kestrapy.model.flow import Retry, Task, WorkerGroupRef
 from kestrapy.model.registry import Kind, Registry, TaskType
+from kestrapy.model.worker_group import DEFAULT_GROUP
 
 TASK_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 GROUP_KEY = re.compile(r"[a-zA-Z0-9_-]+")
-DEFAULT_GROUP = "default"
-"""The worker group of a task that names none; it is always declared."""
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 NOT_YET = ("assets", "logToFile", "runIf", "taskCache", "version")
 """Core properties of a task that Kestra knows."""

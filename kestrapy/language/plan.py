@@ -10,9 +10,9 @@ import msgspec
 
 from kestrapy.errors import NotFound
 from kestrapy.language.expression import Path, names_of
-from kestrapy.language.flow_tasks import DEFAULT_GROUP
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.registry import Kind, Registry
+from kestrapy.model.worker_group import DEFAULT_GROUP
 
 Block = Literal["tasks", "errors", "finally"]
 

@@ -1,5 +1,7 @@
-"""The fold of ``admission``: what is shared by a flow's executions. Here: the numbering of its
-revisions.
+"""The fold of ``admission``: the numbering of revisions, of flows and of settings.
+
+A setting's revision goes to the topic ``settings``, for people and servers, and to every shard, for
+its fold may read nothing that does not stand in its own log.
 """
 
 from __future__ import annotations
@@ -9,12 +11,14 @@ import msgspec
 from kestrapy.machine.commands import (
     Command,
     FlowSaveRequested,
+    SettingChanged,
+    SettingSaveRequested,
     TriggerDefined,
     TriggerDefinition,
 )
 from kestrapy.machine.entities import Entity, EntityMap
 from kestrapy.machine.execution import Step
-from kestrapy.machine.outputs import FlowRevision, Output
+from kestrapy.machine.outputs import FlowRevision, Output, SettingRevision
 from kestrapy.model.ids import digest
 
 
@@ -29,7 +33,15 @@ class FlowHead(Entity, frozen=True):
     at: int
 
 
-ENTITIES = (FlowHead,)
+class SettingHead(Entity, frozen=True):
+    """The latest revision of a setting. digest: of its content. at: when it was saved."""
+
+    revision: int
+    digest: int
+    at: int
+
+
+ENTITIES = (FlowHead, SettingHead)
 
 
 def trigger_uid(namespace: str, flow_id: str, trigger_id: str) -> str:
@@ -39,8 +51,15 @@ def trigger_uid(namespace: str, flow_id: str, trigger_id: str) -> str:
 
 def step(state: EntityMap, command: Command, at: int) -> Step:
     """A save that changes nothing is answered with the revision that there is."""
-    if not isinstance(command, FlowSaveRequested):
-        return Step({}, [])
+    match command:
+        case FlowSaveRequested():
+            return _save_flow(state, command, at)
+        case SettingSaveRequested():
+            return _save_setting(state, command, at)
+    return Step({}, [])
+
+
+def _save_flow(state: EntityMap, command: FlowSaveRequested, at: int) -> Step:
     key = f"f:{command.namespace}/{command.flow_id}"
     head = state.get(key)
     before = head if isinstance(head, FlowHead) else FlowHead(0, 0, (), at)
@@ -54,6 +73,23 @@ def step(state: EntityMap, command: Command, at: int) -> Step:
     gone = [it for it in before.triggers if it not in ids]
     outputs += [_defined(command, after.revision, it, None) for it in gone]
     return Step({key: after}, outputs)
+
+
+def _save_setting(state: EntityMap, command: SettingSaveRequested, at: int) -> Step:
+    key = f"s:{command.kind}/{command.name}"
+    head = state.get(key)
+    before = head if isinstance(head, SettingHead) else SettingHead(0, digest("", bits=63), at)
+    content = digest(command.content, bits=63)
+    if before.digest == content:
+        outputs: list[Output] = [_setting_revision(command, before)] if before.revision else []
+        return Step({}, outputs)
+    after = SettingHead(before.revision + 1, content, at)
+    setting = (command.kind, command.name, after.revision, command.content)
+    return Step({key: after}, [_setting_revision(command, after), SettingChanged(*setting)])
+
+
+def _setting_revision(command: SettingSaveRequested, head: SettingHead) -> SettingRevision:
+    return SettingRevision(command.kind, command.name, head.revision, command.content, head.at)
 
 
 def _revision(command: FlowSaveRequested, head: FlowHead) -> FlowRevision:

@@ -185,6 +185,39 @@ class WorkerLost(Internal, frozen=True):
     worker_id: str
 
 
+class NoWorker(Internal, frozen=True):
+    """The group of a job that nobody claimed has no live worker, and had none for the time that the
+    job's fallback allows. Obeyed where the job waits under this epoch.
+    """
+
+    task_run_id: str
+    epoch: int
+
+
+class PublishAgain(Internal, frozen=True):
+    """The topic that held this unclaimed job was made anew, without it."""
+
+    task_run_id: str
+    epoch: int
+
+
+class GroupLive(Internal, frozen=True):
+    """How many live workers a group has, and how many slots these have in all."""
+
+    worker_group: str
+    workers: int
+    slots: int
+
+
+class SettingChanged(Internal, frozen=True):
+    """A declaration has a new revision. content: JSON (``model.worker_group``), empty: deleted."""
+
+    kind: str
+    name: str
+    revision: int
+    content: str
+
+
 class LogicVersion(Internal, frozen=True):
     """From here on this version of the rules is in force in the partition."""
 
@@ -198,7 +231,8 @@ class Heartbeat(Public, frozen=True):
     """A server lives. sequence rises by one each; 1 is a worker's first. kind: worker, executor,
     scheduler…
 
-    workerGroup, slots, running: of workers. logicVersions: of executors, the rules that they know.
+    workerGroup, slots, running, tags, state: of workers; state: RUNNING, DRAINED (claims no more)
+    or TERMINATING. logicVersions: of executors, the rules that they know. started: epoch ms.
     """
 
     worker_id: str
@@ -209,6 +243,25 @@ class Heartbeat(Public, frozen=True):
     running: int = 0
     version: str = ""
     logic_versions: list[int] = []
+    tags: list[str] = []
+    state: str = "RUNNING"
+    host: str = ""
+    started: int = 0
+
+
+class GroupReport(Public, frozen=True):
+    """What one shard's jobs of a worker group do; said by the shard's owner, again and again.
+
+    waiting: jobs without a worker. running: those that workers own. oldestAt: since when the oldest
+    waits, epoch ms, 0 for none. byNamespace: of those that wait.
+    """
+
+    shard: int
+    worker_group: str
+    waiting: int
+    running: int
+    oldest_at: int = 0
+    by_namespace: dict[str, int] = {}
 
 
 class WorkerGone(Public, frozen=True):
@@ -267,6 +320,16 @@ class FlowSaveRequested(Internal, frozen=True):
     triggers: tuple[TriggerDefinition, ...] = ()
 
 
+class SettingSaveRequested(Internal, frozen=True):
+    """Save a declaration that was validated; content as in SettingChanged. Equal content makes no
+    new revision.
+    """
+
+    kind: str
+    name: str
+    content: str
+
+
 # triggers
 
 
@@ -317,6 +380,7 @@ PUBLIC = (
     Returned,
     KillRequested,
     Heartbeat,
+    GroupReport,
     WorkerGone,
 )
 INTERNAL = (
@@ -326,11 +390,16 @@ INTERNAL = (
     TimerDue,
     Undeliverable,
     WorkerLost,
+    NoWorker,
+    PublishAgain,
+    GroupLive,
+    SettingChanged,
     LogicVersion,
     Held,
     Probe,
     Suspect,
     FlowSaveRequested,
+    SettingSaveRequested,
     TriggerDefined,
     TriggerScheduled,
     TriggerDue,

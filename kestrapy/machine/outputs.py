@@ -59,6 +59,13 @@ class Kill(Public, frozen=True):
     epoch: int
 
 
+class Drain(Public, frozen=True):
+    """The worker shall claim no more (drained), or take jobs again; what runs goes on."""
+
+    worker_id: str
+    drained: bool
+
+
 class StateChange(msgspec.Struct, frozen=True):
     """at: epoch ms."""
 
@@ -132,6 +139,16 @@ class FlowRevision(Public, frozen=True):
     flow_id: str
     revision: int
     source: str
+    at: int
+
+
+class SettingRevision(Public, frozen=True):
+    """A declaration as it is now. kind: workerGroup or namespace. content: JSON, empty: deleted."""
+
+    kind: str
+    name: str
+    revision: int
+    content: str
     at: int
 
 
@@ -209,8 +226,10 @@ PUBLIC = (
     Granted,
     Refused,
     Kill,
+    Drain,
     ExecutionEvent,
     FlowRevision,
+    SettingRevision,
     TriggerEvent,
     LogEntry,
     MetricEntry,

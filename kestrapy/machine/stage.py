@@ -19,9 +19,9 @@ from kestrapy.machine.execution import Step
 from kestrapy.machine.outputs import Output
 from kestrapy.machine.turn import ContentMissing
 
-LOGIC_VERSION = 1
+LOGIC_VERSION = 2
 """The rules of this build: of the machine, and of the libraries that decide in it."""
-KNOWN_LOGIC_VERSIONS = (1,)
+KNOWN_LOGIC_VERSIONS = (2,)
 
 
 class Arrival(NamedTuple):

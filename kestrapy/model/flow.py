@@ -10,16 +10,12 @@ from typing import Any, Literal
 
 import msgspec
 
+from kestrapy.model.worker_group import WorkerGroupRef as WorkerGroupRef
+
 TENANT = "main"
 """The one tenant that there is."""
 RESERVED_NAMESPACE = "kestrapy.jobs"
 """Namespace of the one-task executions that a JobRequested becomes."""
-
-
-class WorkerGroupRef(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Where tasks shall run. key: a declared worker group."""
-
-    key: str
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -47,6 +43,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     type: the canonical type name (aliases are resolved).
     timeout: ms, None for none; kept by the worker.
     tasks, errors, finally_: the children of a flowable task; empty for a runnable one.
+    worker_group: where it shall run; None: as the flow, its namespace or the tenant say.
+    on_worker_lost: whether it is handed out anew when its worker is lost; empty: RESUBMIT.
     concurrent: of a Parallel task, how many children at once; 0 for no limit.
     properties: what the type adds, unrendered JSON values.
     """
@@ -61,6 +59,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     allow_warning: bool = False
     log_level: str = ""
     worker_group: WorkerGroupRef | None = None
+    on_worker_lost: Literal["", "RESUBMIT", "FAIL"] = ""
     tasks: tuple[Task, ...] = ()
     errors: tuple[Task, ...] = ()
     finally_: tuple[Task, ...] = ()

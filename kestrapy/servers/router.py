@@ -27,8 +27,8 @@ class Router:
     def messages(
         self, record: Any, source: c.Source | None = None, traceparent: str = "", redrives: int = 0
     ) -> list[Message]:
-        """One message; of a WorkerLost one for each shard, since any may hold something of the
-        worker.
+        """One message; of what each shard has to know one for each of them, such as a WorkerLost:
+        any may hold something of the worker.
         """
         value, headers = self.codec.encode(
             record, source=source, traceparent=traceparent, redrives=redrives
@@ -46,9 +46,10 @@ class Router:
         return message
 
     def places(self, record: Any) -> list[Place]:
-        if isinstance(record, c.WorkerLost):
+        key = _EVERYWHERE.get(type(record))
+        if key is not None:
             topic, shards = self.catalogue.executions, self.catalogue.shards
-            return [(topic, record.worker_id, shard) for shard in range(shards)]
+            return [(topic, key(record), shard) for shard in range(shards)]
         return [_PLACES[type(record)](self.catalogue, record)]
 
 
@@ -72,6 +73,14 @@ def _trigger(topics: Catalogue, it: Any) -> Place:
     return topics.triggers, it.uid, None
 
 
+def _setting(it: Any) -> str:
+    return f"{it.kind}/{it.name}"
+
+
+_EVERYWHERE: dict[type, Callable[[Any], str]] = {
+    c.WorkerLost: lambda it: it.worker_id,
+    c.SettingChanged: _setting,
+}
 _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.ExecutionRequested: lambda t, it: (t.requests, it.idempotency_key, None),
     c.JobRequested: lambda t, it: (t.requests, it.idempotency_key, None),
@@ -83,12 +92,15 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.Result: _of_task_run,
     c.Returned: _of_task_run,
     c.TimerDue: _of_task_run,
+    c.NoWorker: _of_task_run,
+    c.PublishAgain: _of_task_run,
     c.Undeliverable: _of_task_run,
     c.Heartbeat: _of_worker,
     c.WorkerGone: _of_worker,
     c.Held: _of_worker,
     c.Suspect: _of_worker,
     c.FlowSaveRequested: lambda t, it: (t.admission, f"{it.namespace}/{it.flow_id}", None),
+    c.SettingSaveRequested: lambda t, it: (t.admission, _setting(it), None),
     c.TriggerDefined: _trigger,
     c.TriggerScheduled: _trigger,
     c.TriggerDue: _trigger,
@@ -97,6 +109,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     o.Granted: _inbox,
     o.Refused: _inbox,
     o.Kill: _inbox,
+    o.Drain: _inbox,
     o.ExecutionEvent: lambda t, it: _of_execution(t.execution_events, it.execution_id),
     o.LogEntry: lambda t, it: _of_execution(t.logs, it.execution_id),
     o.MetricEntry: lambda t, it: _of_execution(t.metrics, it.execution_id),
@@ -105,6 +118,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
         f"{it.namespace}/{it.flow_id}/{it.revision}",
         None,
     ),
+    o.SettingRevision: lambda t, it: (t.settings, _setting(it), None),
     o.TriggerEvent: lambda t, it: (t.trigger_events, it.uid, None),
     o.DeadLetter: lambda t, it: (t.dead_letter, f"{it.topic}/{it.partition}/{it.offset}", None),
 }

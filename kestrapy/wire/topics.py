@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from kestrapy.config import DEFAULT_GROUP, GROUP_KEY, TOPIC_PREFIX
+from kestrapy.config import GROUP_KEY, TOPIC_PREFIX
 from kestrapy.errors import SettingsRefused
 from kestrapy.machine import commands as c
 from kestrapy.machine import outputs as o
+from kestrapy.model.worker_group import DEFAULT_GROUP
 from kestrapy.ports.log import TopicSpec
 
 _DAY = 86_400_000
@@ -89,17 +90,21 @@ EXECUTIONS = Topic(
         c.TimerDue,
         c.Undeliverable,
         c.WorkerLost,
+        c.NoWorker,
+        c.PublishAgain,
+        c.GroupLive,
+        c.SettingChanged,
         c.LogicVersion,
     ),
 )
 ADMISSION = Topic(
     "admission",
-    "namespace and id of the flow",
-    "commands on what the executions of a flow share",
+    "namespace and id of the flow; kind and name of a setting",
+    "commands on what the executions of a flow share, and on declarations",
     "shards",
     7 * _DAY,
     False,
-    (c.FlowSaveRequested, c.LogicVersion),
+    (c.FlowSaveRequested, c.SettingSaveRequested, c.LogicVersion),
 )
 TRIGGERS = Topic(
     "triggers",
@@ -124,7 +129,15 @@ WORKERS = Topic(
     "shards",
     _DAY,
     True,
-    (c.Heartbeat, c.WorkerGone, c.Held, c.Probe, c.Suspect, c.LogicVersion),
+    (
+        c.Heartbeat,
+        c.GroupReport,
+        c.WorkerGone,
+        c.Held,
+        c.Probe,
+        c.Suspect,
+        c.LogicVersion,
+    ),
 )
 STATE = Topic(
     "state",
@@ -156,11 +169,11 @@ EXECUTION_EVENTS = Topic(
 INBOX = Topic(
     "inbox",
     "worker id",
-    "grants, refusals and kills for workers",
+    "grants, refusals, kills and drains for workers",
     4,
     _DAY,
     True,
-    (o.Granted, o.Refused, o.Kill),
+    (o.Granted, o.Refused, o.Kill, o.Drain),
 )
 LOGS = Topic(
     "logs", "execution id", "lines that task runs log", "shards", 7 * _DAY, True, (o.LogEntry,)
@@ -176,6 +189,15 @@ METRICS = Topic(
 )
 FLOWS = Topic(
     "flows", "namespace, id and revision", "revisions of flows", 1, None, True, (o.FlowRevision,)
+)
+SETTINGS = Topic(
+    "settings",
+    "kind and name",
+    "declared worker groups, and defaults of namespaces",
+    1,
+    None,
+    True,
+    (o.SettingRevision,),
 )
 TRIGGER_EVENTS = Topic(
     "trigger-events",
@@ -220,6 +242,7 @@ TOPICS = (
     LOGS,
     METRICS,
     FLOWS,
+    SETTINGS,
     TRIGGER_EVENTS,
     DEAD_LETTER,
 )
@@ -255,6 +278,7 @@ class Catalogue:
         self.logs = prefix + LOGS.name
         self.metrics = prefix + METRICS.name
         self.flows = prefix + FLOWS.name
+        self.settings = prefix + SETTINGS.name
         self.trigger_events = prefix + TRIGGER_EVENTS.name
         self.dead_letter = prefix + DEAD_LETTER.name
         self._jobs = prefix + JOBS.name

@@ -29,7 +29,7 @@ def test_public_topics_carry_public_records_for_others() -> None:
 
 
 def test_partitions_follow_the_settings() -> None:
-    fixed = {"inbox": 4, "flows": 1, "dead-letter": 1}
+    fixed = {"inbox": 4, "flows": 1, "settings": 1, "dead-letter": 1}
     expected = {f"acme.{name}": 3 for name in SHARDED}
     expected |= {f"acme.{name}": count for name, count in fixed.items()}
     expected |= {"acme.jobs.default": 5, "acme.jobs.gpu": 5}
