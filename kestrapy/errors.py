@@ -7,6 +7,7 @@
     │   ├── FlowRefused           a flow that can't be saved: each problem with its place
     │   ├── InputRefused          an execution that can't start: a missing or wrong input
     │   ├── ExpressionError       a template that can't be parsed or rendered
+    │   ├── RoutingProblem        a task that no worker group may run, or none that is declared
     │   └── NotFound              what a request names does not exist
     ├── OperatorError             whoever runs the servers mends it
     │   ├── SettingsRefused       a configuration that can't be used
@@ -69,6 +70,10 @@ class InputRefused(UserError):
 
 class ExpressionError(UserError):
     """A template that can't be parsed or rendered; the text names the expression and its line."""
+
+
+class RoutingProblem(UserError):
+    """No worker group may run the task: the text says who named which, and the remedy."""
 
 
 class NotFound(UserError):

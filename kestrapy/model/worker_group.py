@@ -6,6 +6,7 @@ A declaration is JSON with camelCase keys. It goes through the log in revisions 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -44,7 +45,8 @@ class WorkerGroupRef(Declaration, frozen=True):
 
     key: a declared worker group, or a template that renders to one; empty: by tags, or not said.
     tags, match: a group that has all (ALL) or any (ANY) of these tags; a tag may be a template.
-    lane: of the group, empty: the default one. fallback, fallback_after (ms): None: the group's.
+    lane: of the group, empty: the default one. fallback: None: the group's. fallback_after (ms):
+    None: at once where fallback is FAIL or CANCEL, else the group's.
     """
 
     key: str = ""
@@ -87,6 +89,13 @@ class GroupSettings(Declaration, frozen=True):
         return not self.namespaces or any(
             namespace == it or namespace.startswith(f"{it}.") for it in self.namespaces
         )
+
+    def has_lane(self, lane: str) -> bool:
+        return lane == DEFAULT_LANE or lane in self.lanes
+
+    def serves(self, tags: Sequence[str], match: str) -> bool:
+        """Whether it has all (ALL) or any (ANY) of these tags."""
+        return (all if match == "ALL" else any)(tag in self.tags for tag in tags)
 
     def weight(self, namespace: str) -> int:
         """Of a namespace's turns: its own, else that of its nearest parent, else 1."""
