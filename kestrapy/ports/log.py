@@ -118,6 +118,11 @@ class Reader(Protocol):
     def end_offset(self, partition: Partition, timeout: float) -> int:
         """The offset that the next committed append would get. Raises LogUnavailable."""
 
+    def offset_at(self, partition: Partition, timestamp: int, timeout: float) -> int:
+        """The offset of the first record that was appended at this time (epoch ms) or later; where
+        there is none, that of the next append. Raises LogUnavailable.
+        """
+
     def close(self) -> None: ...
 
 

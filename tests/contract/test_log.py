@@ -160,6 +160,22 @@ def test_a_reader_knows_its_position_and_the_bounds(bench: Bench) -> None:
     assert reader.position(place) == 3
 
 
+def test_a_time_of_append_is_found(bench: Bench) -> None:
+    place = Partition(bench.topic(), 0)
+    reader = bench.reader({place: 0})
+    assert reader.offset_at(place, 1, SECONDS) == 0
+    times: list[int] = []
+    while len(set(times)) < 3:  # three appends in three milliseconds, however quick this is
+        bench.append(place.topic, b"x")
+        times.append(gather(reader, 1)[0].timestamp)
+    for time in times:
+        assert reader.offset_at(place, time, SECONDS) == times.index(time)
+    assert reader.offset_at(place, times[0] - 1, SECONDS) == 0
+    assert reader.offset_at(place, times[-1] + 1, SECONDS) == len(times)
+    bench.backend.delete_before(place, 1)
+    assert reader.offset_at(place, times[0] - 1, SECONDS) == 1
+
+
 def test_a_poll_gives_no_more_than_its_limit(bench: Bench) -> None:
     place = Partition(bench.topic(), 0)
     bench.append(place.topic, *[b"x"] * 10)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
@@ -68,6 +69,17 @@ class KafkaReader:
     def end_offset(self, partition: Partition, timeout: float) -> int:
         return self._offsets(partition, timeout)[1]
 
+    def offset_at(self, partition: Partition, timestamp: int, timeout: float) -> int:
+        (found,) = self._asked(
+            partition,
+            timeout,
+            lambda left: self._consumer.offsets_for_times([at(partition, timestamp)], left),
+        )
+        if found.error is not None:
+            raise unavailable(f"offsets of {_name(partition)}", KafkaException(found.error))
+        # No record is that young: Kafka says -1.
+        return found.offset if found.offset >= 0 else self.end_offset(partition, timeout)
+
     def close(self) -> None:
         self._consumer.close()
 
@@ -119,15 +131,27 @@ class KafkaReader:
             log_error(error)
 
     def _offsets(self, partition: Partition, timeout: float) -> tuple[int, int]:
+        # In read_committed the second one is the last stable offset.
+        begin, end = self._asked(
+            partition,
+            timeout,
+            lambda left: self._consumer.get_watermark_offsets(
+                at(partition, -1), left, cached=False
+            ),
+        )
+        return int(begin), int(end)
+
+    def _asked(self, partition: Partition, timeout: float, ask: Callable[[float], Any]) -> Any:
+        """The answer to a question about a partition, asked again while its leader changes.
+
+        ask: is given the seconds that are left.
+        """
         name = _name(partition)
         deadline = self._clock.monotonic() + round(timeout * 1000)
         while True:
             left = max(0.1, (deadline - self._clock.monotonic()) / 1000)
             try:
-                # In read_committed the second one is the last stable offset.
-                offsets = self._consumer.get_watermark_offsets(
-                    at(partition, -1), left, cached=False
-                )
+                answer = ask(left)
                 break
             except KafkaException as error:
                 if error.args[0].code() in MISSING:
@@ -136,10 +160,9 @@ class KafkaReader:
                 if not passes or self._clock.monotonic() >= deadline:
                     raise unavailable(f"offsets of {name}", error) from error
                 self._refresh(partition.topic, left)
-        if offsets is None:
+        if answer is None:
             raise LogUnavailable(f"offsets of {name}: no answer within {timeout} s")
-        begin, end = offsets
-        return int(begin), int(end)
+        return answer
 
     def _refresh(self, topic: str, timeout: float) -> None:
         """Ask who leads the topic's partitions now."""

@@ -88,6 +88,13 @@ class PartitionLog:
         records = [entry for entry in entries if entry is not None]
         return records, max(position, stop)
 
+    def offset_at(self, timestamp: int) -> int:
+        """The first offset whose record was appended at this time or later; else the end."""
+        for offset, entry in enumerate(self._entries, self.begin):
+            if entry is not None and entry.timestamp >= timestamp:
+                return offset
+        return self.end
+
     def delete_before(self, offset: int) -> None:
         """What retention does: the records below offset are no more."""
         gone = max(0, min(offset, self.stable) - self.begin)

@@ -37,6 +37,10 @@ class MemoryReader:
         with self._journal.lock:
             return self._journal.partition(partition).stable
 
+    def offset_at(self, partition: Partition, timestamp: int, timeout: float) -> int:
+        with self._journal.lock:
+            return self._journal.partition(partition).offset_at(timestamp)
+
     def close(self) -> None:
         self._cursor.remove(self._cursor.partitions())
 
