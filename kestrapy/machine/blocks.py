@@ -62,7 +62,9 @@ def _start(turn: Turn, execution_id: str, owner: int) -> list[int]:
             continue
         run = task_runs.create(turn, execution_id, task.id, owner)
         if plan.kind(task.id) is Kind.RUNNABLE:
-            task_runs.submit(turn, run)
+            ended = task_runs.submit(turn, run)
+            if ended is not None:
+                end(turn, turn.run(execution_id, run.ordinal), ended)
         else:
             history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
             turn.put_run(replace(run, history=history, scope=Scope()))

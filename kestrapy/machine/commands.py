@@ -175,6 +175,7 @@ class Undeliverable(Internal, frozen=True):
     task_run_id: str
     epoch: int
     reason: str
+    missing: bool = False
 
 
 class WorkerLost(Internal, frozen=True):

@@ -14,6 +14,7 @@ import msgspec
 
 from kestrapy.machine.commands import ExecutionRequested, JobRequested, TriggerFired
 from kestrapy.model.state import State, StateHistory
+from kestrapy.model.worker_group import Fallback, GroupSettings, NamespaceSettings
 
 
 class Entity(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -107,6 +108,13 @@ class TaskRun(Entity, frozen=True):
     outputs: str = "{}"
     error: str = ""
     scope: Scope | None = None
+    lane: str = ""
+    place: int = 0
+    ready: int = 0
+    fallback: Fallback | None = None
+    fallback_after: int = 0
+    left: tuple[str, ...] = ()
+    losses: int = 0
 
     @property
     def id(self) -> str:
@@ -115,6 +123,11 @@ class TaskRun(Entity, frozen=True):
     @property
     def state(self) -> State:
         return self.history.current
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is to be run by a worker, and none owns it: in a line, or published."""
+        return self.place != 0 or (self.state is State.SUBMITTED and self.scope is None)
 
 
 class LastRun(Entity, frozen=True):
@@ -144,6 +157,66 @@ class Ended(Entity, frozen=True):
     until: int
 
 
+class Turns(msgspec.Struct, frozen=True, array_like=True):
+    """Who has something waiting, by (pass, name): the first has the next turn. clock: the pass of
+    the last turn; who comes in begins there, so that nobody saves up turns.
+    """
+
+    clock: int = 0
+    entries: tuple[tuple[int, str], ...] = ()
+
+
+class Group(Entity, frozen=True):
+    """A worker group. revision: of its declaration, 0 where none is known.
+
+    workers, slots: of those that live. published: its jobs that stand in the topic, unclaimed.
+    waiting: its jobs that stand in lines. lanes: those with lines.
+    """
+
+    settings: GroupSettings
+    revision: int = 0
+    deleted: bool = False
+    workers: int = 0
+    slots: int = 0
+    published: int = 0
+    waiting: int = 0
+    lanes: Turns = Turns()
+
+
+class GroupKeys(Entity, frozen=True):
+    """The declared groups, in order."""
+
+    keys: tuple[str, ...] = ()
+
+
+class Namespace(Entity, frozen=True):
+    """Defaults of a namespace."""
+
+    settings: NamespaceSettings
+
+
+class Lane(Entity, frozen=True):
+    """A group's lane that has jobs waiting. namespaces: those with lines in it."""
+
+    namespaces: Turns = Turns()
+
+
+class Line(Entity, frozen=True):
+    """The waiting jobs of a group, a lane and a namespace: places from head to below tail, count of
+    which are taken.
+    """
+
+    head: int
+    tail: int
+    count: int = 0
+
+
+class Place(Entity, frozen=True):
+    """One place in a line."""
+
+    task_run_id: str
+
+
 class KillNote(Entity, frozen=True):
     """A kill that came before its execution; kept until ``until`` (log time, epoch ms)."""
 
@@ -151,7 +224,12 @@ class KillNote(Entity, frozen=True):
 
 
 EntityMap = Mapping[str, Entity]
-ENTITIES = (Execution, Content, TaskRun, LastRun, Holder, Ended, KillNote)
+ENTITIES = (
+    *(Execution, Content, TaskRun, LastRun, Holder, Ended, KillNote),
+    *(Group, GroupKeys, Namespace, Lane, Line, Place),
+)
+GROUP_KEYS = "groups"
+"""The key of the one ``GroupKeys``."""
 
 
 def execution_key(execution_id: str) -> str:
@@ -176,6 +254,26 @@ def holder_key(worker_id: str) -> str:
 
 def kill_note_key(execution_id: str) -> str:
     return "k:" + execution_id
+
+
+def group_key(group: str) -> str:
+    return "g:" + group
+
+
+def namespace_key(namespace: str) -> str:
+    return "d:" + namespace
+
+
+def lane_key(group: str, lane: str) -> str:
+    return f"n:{group}/{lane}"
+
+
+def line_key(group: str, lane: str, namespace: str) -> str:
+    return f"q:{group}/{lane}/{namespace}"
+
+
+def place_key(group: str, lane: str, namespace: str, place: int) -> str:
+    return f"p:{group}/{lane}/{namespace}/{place}"
 
 
 def execution_of(task_run_id: str) -> str:

@@ -10,7 +10,8 @@ commands are normal. A claim is always answered. There is no third kind; an exce
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,16 +19,20 @@ import msgspec
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.language.outputs import resolve_outputs
-from kestrapy.machine import blocks, task_runs, transitions
+from kestrapy.machine import blocks, groups, task_runs, transitions
 from kestrapy.machine.commands import (
     Claimed,
     Command,
     ExecutionCreated,
     ExecutionEnded,
     FlowResolved,
+    GroupLive,
     KillRequested,
+    NoWorker,
+    PublishAgain,
     Result,
     Returned,
+    SettingChanged,
     TimerDue,
     Undeliverable,
     WorkerLost,
@@ -50,7 +55,7 @@ from kestrapy.machine.entities import (
     run_key,
 )
 from kestrapy.machine.outputs import Kill, Output, Refusal
-from kestrapy.machine.turn import Rules, Turn
+from kestrapy.machine.turn import ContentMissing, Rules, Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import Flow
 from kestrapy.model.state import State, begin
@@ -69,30 +74,42 @@ class Step(NamedTuple):
     """changes: entities by key, None for those that are gone. outputs: in the order in which they
     go out.
 
-    traceparent: of what made the execution that the command is about.
+    traces: of each output the traceparent of its execution, or none at all.
     """
 
     changes: Mapping[str, Entity | None]
     outputs: list[Output]
-    traceparent: str = ""
+    traces: Sequence[str] = ()
 
 
-def step(state: EntityMap, command: Command, at: int, offset: int, rules: Rules) -> Step:
+def step(
+    state: EntityMap, command: Command, at: int, offset: int, rules: Rules, version: int
+) -> Step:
     """Fold one command. at: epoch ms, never less than before. offset: of the command in its
-    partition.
+    partition. version: of the rules in force.
     """
-    turn = Turn(state, at, offset, rules)
+    turn = Turn(state, at, offset, rules, version)
     handler = _HANDLERS.get(type(command))
     if handler is not None:
         handler(turn, command)
-    return Step(turn.changes, turn.outputs, _trace(state, command))
+    _settle(turn)
+    return Step(turn.changes, turn.outputs, turn.traces)
 
 
-def _trace(state: EntityMap, command: Command) -> str:
-    if isinstance(command, ExecutionCreated):
-        return command.traceparent
-    execution = state.get(execution_key(execution_named_by(command)))
-    return execution.traceparent if isinstance(execution, Execution) else ""
+def _settle(turn: Turn) -> None:
+    """Publish what there is room for, and tell what has changed."""
+    groups.publish_waiting(turn, partial(_publish, turn))
+    turn.finish()
+
+
+def _publish(turn: Turn, run: TaskRun) -> None:
+    """It may be of any execution: a bug that it meets harms that one, not whoever made room."""
+    try:
+        task_runs.publish(turn, run)
+    except ContentMissing:
+        raise
+    except Exception as error:
+        _break_off(turn, run.execution_id, f"{type(error).__name__}: {error}")
 
 
 # Beginning
@@ -106,7 +123,7 @@ def _created(turn: Turn, command: ExecutionCreated) -> None:
         turn.drop(kill_note_key(execution.id))
         _end(turn, execution.id, State.KILLED)
     elif execution.awaits:
-        turn.close(execution.id)
+        turn.touch(execution.id)
     else:
         _start(turn, execution.id)
 
@@ -187,7 +204,7 @@ def _refuse(turn: Turn, execution_id: str, reason: str) -> None:
     turn.put_execution(replace(execution, error=reason))
     record = content.requested or content.job_requested
     if record is not None:
-        turn.emit(Refusal(record, reason, content.redrives))
+        turn.emit(Refusal(record, reason, content.redrives), execution_id)
     _end(turn, execution_id, State.FAILED)
 
 
@@ -201,9 +218,7 @@ def _find(turn: Turn, task_run_id: str) -> TaskRun | None:
 
 
 def _claimed(turn: Turn, command: Claimed) -> None:
-    run = _find(turn, command.task_run_id)
-    if task_runs.claim(turn, run, command) and run is not None:
-        turn.close(run.execution_id)
+    task_runs.claim(turn, _find(turn, command.task_run_id), command)
 
 
 def _result(turn: Turn, command: Result) -> None:
@@ -217,15 +232,40 @@ def _returned(turn: Turn, command: Returned) -> None:
     run = _find(turn, command.task_run_id)
     if run is None or not task_runs.is_owned_by(run, command.epoch, command.worker_id):
         return
-    _go_on(turn, run, task_runs.hand_out_again(turn, run))
+    _go_on(turn, run, task_runs.take_back(turn, run))
+
+
+def _find_waiting(turn: Turn, task_run_id: str, epoch: int) -> TaskRun | None:
+    run = _find(turn, task_run_id)
+    return run if run is not None and run.epoch == epoch and run.is_waiting else None
 
 
 def _undeliverable(turn: Turn, command: Undeliverable) -> None:
-    run = _find(turn, command.task_run_id)
-    if run is None or run.epoch != command.epoch or run.state is not State.SUBMITTED:
+    """Too large a job fails. One whose topic is missing waits for it, if its group is declared."""
+    run = _find_waiting(turn, command.task_run_id, command.epoch)
+    if run is None or run.place:
         return
-    turn.put_run(replace(run, error=command.reason))
+    group = turn.group(run.group)
+    if command.missing and group.revision and not group.deleted:
+        turn.put_run(replace(run, due=turn.at + task_runs.MISSING_TOPIC_AGAIN))
+        return
+    turn.put_run(replace(groups.stop_waiting(turn, run), error=command.reason))
     _go_on(turn, run, State.FAILED)
+
+
+def _no_worker(turn: Turn, command: NoWorker) -> None:
+    run = _find_waiting(turn, command.task_run_id, command.epoch)
+    if run is None or (turn.group(run.group).workers and not turn.group(run.group).settings.drained):
+        return
+    if run.fallback is not None and run.fallback.behavior == "CANCEL":
+        return _kill(turn, KillRequested(run.execution_id))
+    _go_on(turn, run, task_runs.fall_back(turn, run))
+
+
+def _publish_again(turn: Turn, command: PublishAgain) -> None:
+    run = _find_waiting(turn, command.task_run_id, command.epoch)
+    if run is not None and not run.place:
+        task_runs.publish_again(turn, run)
 
 
 def _timer_due(turn: Turn, command: TimerDue) -> None:
@@ -233,8 +273,7 @@ def _timer_due(turn: Turn, command: TimerDue) -> None:
     if run is None or not run.due or run.due != command.due:
         return
     turn.at = max(turn.at, command.due)
-    task_runs.ON_TIMER[run.state](turn, run)
-    turn.close(run.execution_id)
+    _go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
 
 
 def _worker_lost(turn: Turn, command: WorkerLost) -> None:
@@ -248,14 +287,13 @@ def _worker_lost(turn: Turn, command: WorkerLost) -> None:
     turn.put(key, Holder(held=holder.held, dead=True, until=turn.at + DEAD_KEPT))
     for task_run_id in holder.held:
         run = turn.need(run_key(task_run_id), TaskRun)
-        _go_on(turn, run, task_runs.hand_out_again(turn, run))
+        _go_on(turn, run, task_runs.lose(turn, run))
 
 
 def _go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:
     """After a task run's epoch: the lists that wait for it move on."""
-    if ended is None:
-        turn.close(run.execution_id)
-    else:
+    turn.touch(run.execution_id)
+    if ended is not None:
         parent = blocks.end(turn, turn.run(run.execution_id, run.ordinal), ended)
         _advance(turn, run.execution_id, parent)
 
@@ -298,10 +336,9 @@ def _kill_runs(turn: Turn, execution_id: str, count: int) -> None:
 
 
 def _advance(turn: Turn, execution_id: str, owner: int) -> None:
+    turn.touch(execution_id)
     ended = blocks.advance(turn, execution_id, owner)
-    if ended is None:
-        turn.close(execution_id)
-    else:
+    if ended is not None:
         _end(turn, execution_id, ended)
 
 
@@ -319,7 +356,7 @@ def _end(turn: Turn, execution_id: str, state: State) -> None:
     turn.put_execution(replace(execution, history=history, awaits=""))
     trigger = turn.content(execution_id).trigger
     if trigger is not None and trigger.uid:
-        turn.emit(ExecutionEnded(trigger.uid, execution_id, state))
+        turn.emit(ExecutionEnded(trigger.uid, execution_id, state), execution_id)
     turn.close(execution_id, outputs)
     _forget(turn, execution_id, state)
 
@@ -343,38 +380,54 @@ def _forget(turn: Turn, execution_id: str, state: State) -> None:
 
 
 def quarantine(
-    state: EntityMap, command: Command, reason: str, at: int, offset: int, rules: Rules
+    state: EntityMap,
+    command: Command,
+    reason: str,
+    at: int,
+    offset: int,
+    rules: Rules,
+    version: int,
 ) -> Step:
     """What follows a step that raised: its execution ends FAILED with the reason; its tasks are
     killed. One that could not even begin is shown as FAILED too, and lets its trigger go.
     """
-    turn = Turn(state, at, offset, rules)
+    turn = Turn(state, at, offset, rules, version)
     execution_id = execution_named_by(command)
     execution = turn.get(execution_key(execution_id), Entity) if execution_id else None
     if execution is None and isinstance(command, ExecutionCreated):
         execution = _admit(turn, command)
     if isinstance(execution, Execution):
-        for ordinal in range(execution.count):
-            run = turn.run(execution.id, ordinal)
-            if run.state in task_runs.HELD_STATES and run.worker_id:
-                task_runs.release(turn, run)
-                turn.emit(Kill(run.worker_id, run.id, run.epoch))
-            if not run.state.is_terminal:
-                turn.put_run(replace(run, history=run.history.enter(State.FAILED, at), due=0))
-        turn.put_execution(replace(execution, error=f"quarantined: {reason}", awaits=""))
-        _end(turn, execution.id, State.FAILED)
-    return Step(turn.changes, turn.outputs)
+        _break_off(turn, execution.id, reason)
+        _settle(turn)
+    return Step(turn.changes, turn.outputs, turn.traces)
+
+
+def _break_off(turn: Turn, execution_id: str, reason: str) -> None:
+    """End an execution that the rules failed upon."""
+    execution = turn.execution(execution_id)
+    for ordinal in range(execution.count):
+        run = turn.run(execution_id, ordinal)
+        if run.state in task_runs.HELD_STATES and run.worker_id:
+            task_runs.release(turn, run)
+            turn.emit(Kill(run.worker_id, run.id, run.epoch), execution_id)
+        elif run.is_waiting:
+            run = groups.stop_waiting(turn, run)
+        if not run.state.is_terminal:
+            turn.put_run(replace(run, history=run.history.enter(State.FAILED, turn.at), due=0))
+    turn.put_execution(replace(execution, error=f"quarantined: {reason}", awaits=""))
+    _end(turn, execution_id, State.FAILED)
 
 
 def execution_named_by(command: Command) -> str:
     """The execution that a command is about; empty where it is about several or none."""
-    if isinstance(command, Claimed | Result | Returned | TimerDue | Undeliverable):
+    if isinstance(command, _OF_TASK_RUN):
         return execution_of(command.task_run_id)
     if isinstance(command, ExecutionCreated | FlowResolved | KillRequested):
         return command.execution_id
     return ""
 
 
+_OF_TASK_RUN = (Claimed, Result, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain)
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ExecutionCreated: _created,
     FlowResolved: _resolved,
@@ -382,6 +435,10 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     Result: _result,
     Returned: _returned,
     Undeliverable: _undeliverable,
+    NoWorker: _no_worker,
+    PublishAgain: _publish_again,
+    GroupLive: groups.live,
+    SettingChanged: groups.changed,
     TimerDue: _timer_due,
     WorkerLost: _worker_lost,
     KillRequested: _kill,

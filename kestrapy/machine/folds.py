@@ -26,11 +26,15 @@ class ExecutionFold:
     rules: Rules
     name: str = "executions"
 
-    def step(self, state: EntityMap, arrival: Arrival, at: int) -> Step:
-        return execution.step(state, arrival.command, at, arrival.offset, self.rules)
+    def step(self, state: EntityMap, arrival: Arrival, at: int, version: int) -> Step:
+        command, offset = arrival.command, arrival.offset
+        return execution.step(state, command, at, offset, self.rules, version)
 
-    def quarantine(self, state: EntityMap, arrival: Arrival, at: int, reason: str) -> Step:
-        return execution.quarantine(state, arrival.command, reason, at, arrival.offset, self.rules)
+    def quarantine(
+        self, state: EntityMap, arrival: Arrival, at: int, version: int, reason: str
+    ) -> Step:
+        command, offset = arrival.command, arrival.offset
+        return execution.quarantine(state, command, reason, at, offset, self.rules, version)
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,12 @@ class SimpleFold:
     name: str
     rules: Callable[[EntityMap, Arrival, int], Step]
 
-    def step(self, state: EntityMap, arrival: Arrival, at: int) -> Step:
+    def step(self, state: EntityMap, arrival: Arrival, at: int, version: int) -> Step:
         return self.rules(state, arrival, at)
 
-    def quarantine(self, state: EntityMap, arrival: Arrival, at: int, reason: str) -> Step:
+    def quarantine(
+        self, state: EntityMap, arrival: Arrival, at: int, version: int, reason: str
+    ) -> Step:
         return Step({}, [])
 
 

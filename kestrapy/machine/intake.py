@@ -41,7 +41,7 @@ def step(state: EntityMap, arrival: Arrival, at: int, shard: int) -> Step:
     command, redrives = arrival.command, arrival.redrives
     match command:
         case ExecutionSubmitted():
-            return Step({}, [_traced(_submitted(command), arrival)], arrival.traceparent)
+            return Step({}, [_traced(_submitted(command), arrival)], [arrival.traceparent])
         case ExecutionRequested() | JobRequested():
             key = f"q:{command.idempotency_key}~{redrives}"
             if not command.idempotency_key:
@@ -53,7 +53,7 @@ def step(state: EntityMap, arrival: Arrival, at: int, shard: int) -> Step:
             execution_id = derive_execution_id(shard, at, "request", *cause)
             created = _requested(command, execution_id, redrives)
             known = KnownKey(execution_id, at + KEY_KEPT)
-            return Step({key: known}, [_traced(created, arrival)], arrival.traceparent)
+            return Step({key: known}, [_traced(created, arrival)], [arrival.traceparent])
     return Step({}, [])
 
 

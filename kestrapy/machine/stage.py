@@ -7,6 +7,7 @@ never goes back here; and a step that raises harms its own execution only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple, Protocol
 
@@ -42,22 +43,26 @@ class Fold(Protocol):
     def name(self) -> str:
         """Of the stage, as sources and checkpoints name it."""
 
-    def step(self, state: EntityMap, arrival: Arrival, at: int) -> Step: ...
+    def step(self, state: EntityMap, arrival: Arrival, at: int, version: int) -> Step:
+        """version: of the rules that are in force in the partition."""
 
-    def quarantine(self, state: EntityMap, arrival: Arrival, at: int, reason: str) -> Step:
+    def quarantine(
+        self, state: EntityMap, arrival: Arrival, at: int, version: int, reason: str
+    ) -> Step:
         """What follows a step that raised."""
 
 
 class Position(msgspec.Struct, array_like=True):
     """How far a stage has come. offset: the next one to fold. at: the last command's time, epoch
-    ms.
+    ms. version: of the rules; an empty log begins with the lowest that a build knows, so that one
+    that is a version older begins with the same.
 
     sources: by "stage/partition" the highest (offset, index) that was folded.
     """
 
     offset: int = 0
     at: int = 0
-    version: int = LOGIC_VERSION
+    version: int = KNOWN_LOGIC_VERSIONS[0]
     sources: dict[str, tuple[int, int]] = {}
 
 
@@ -65,13 +70,13 @@ class Folded(NamedTuple):
     """changes: by key, None where an entity is gone. poison: why the command could not be folded,
     or None.
 
-    traceparent: of what made the execution; it goes on with the outputs.
+    traces: of each output the traceparent of its execution, or none at all.
     """
 
     changes: dict[str, Entity | None]
     outputs: list[Output]
     poison: str | None = None
-    traceparent: str = ""
+    traces: Sequence[str] = ()
 
 
 class Stage:
@@ -117,8 +122,9 @@ class Stage:
 
     def _step(self, arrival: Arrival, at: int) -> Folded:
         try:
-            step = self.fold_rules.step(self.state, arrival, at)
-            return Folded(dict(step.changes), step.outputs, None, step.traceparent)
+            version = self.position.version
+            step = self.fold_rules.step(self.state, arrival, at, version)
+            return Folded(dict(step.changes), step.outputs, None, step.traces)
         except ContentMissing:
             raise
         except RecordRefused as refusal:
@@ -128,8 +134,9 @@ class Stage:
 
     def _quarantine(self, arrival: Arrival, at: int, reason: str) -> Folded:
         try:
-            step = self.fold_rules.quarantine(self.state, arrival, at, reason)
-            return Folded(dict(step.changes), step.outputs, reason, step.traceparent)
+            version = self.position.version
+            step = self.fold_rules.quarantine(self.state, arrival, at, version, reason)
+            return Folded(dict(step.changes), step.outputs, reason, step.traces)
         except ContentMissing:
             raise
         except Exception as error:  # such as a flow that this build refuses: the command is passed

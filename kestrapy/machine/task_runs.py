@@ -11,11 +11,14 @@ which state.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from kestrapy.machine import transitions
+from kestrapy.errors import RoutingProblem
+from kestrapy.language.expression import has_expression, render_value
+from kestrapy.machine import groups, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
 from kestrapy.machine.entities import (
     Attempt,
@@ -27,14 +30,20 @@ from kestrapy.machine.entities import (
 )
 from kestrapy.machine.outputs import Granted, Job, Kill, Refused
 from kestrapy.machine.retry import retry_delay
+from kestrapy.machine.routing import Route, route
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.state import State, begin
+from kestrapy.model.worker_group import DEFAULT_LANE, Fallback
 
 REPUBLISH_AFTER = 3 * 24 * 3600 * 1000
 """ms after which a job that nobody claimed is published again: under half of a jobs topic's
 retention.
 """
+MISSING_TOPIC_AGAIN = 5_000
+"""ms after which a job is published again whose group's topic is missing: it is made anew."""
+KILL_GIVEN_UP = 60_000
+"""ms after which a kill counts as answered by a worker that lives and says nothing."""
 KILL_AGAIN = 5_000
 """ms after which an unanswered kill is sent again: an inbox message may be missed."""
 
@@ -52,69 +61,136 @@ def create(turn: Turn, execution_id: str, task_id: str, parent: int) -> TaskRun:
     return turn.put_run(run)
 
 
-def submit(turn: Turn, run: TaskRun) -> TaskRun:
-    """Hand a task run out under a new epoch."""
-    execution = turn.execution(run.execution_id)
-    group = turn.plan(execution).worker_group(run.task_id)
-    run = turn.put_run(
+def submit(turn: Turn, run: TaskRun) -> State | None:
+    """Hand a task run out under a new epoch, to the group that its flow, its namespace and what
+    lives say. -> FAILED where they name none that may run it.
+    """
+    try:
+        return _submit_to(turn, run, _route_of(turn, run))
+    except RoutingProblem as problem:
+        turn.put_run(replace(run, error=str(problem)))
+        return State.FAILED
+
+
+def _submit_to(turn: Turn, run: TaskRun, route: Route) -> None:
+    waits = route.fallback.behavior == "WAIT"
+    _wait(
+        turn,
         replace(
             run,
-            history=transitions.enter(transitions.TASK_RUN, run.history, State.SUBMITTED, turn.at),
-            epoch=run.epoch + 1,
-            worker_id="",
-            group=group,
-            due=turn.at + REPUBLISH_AFTER,
-        )
+            group=route.group,
+            lane=route.lane,
+            fallback=None if waits else route.fallback,
+            fallback_after=0 if waits else route.fallback_after,
+        ),
+        first=False,
     )
-    return publish(turn, run)
 
 
-def publish(turn: Turn, run: TaskRun) -> TaskRun:
+def submit_again(turn: Turn, run: TaskRun) -> None:
+    """Hand it out anew where it was: it has waited before, and is the first of its line."""
+    _wait(turn, run, first=True)
+
+
+def _wait(turn: Turn, run: TaskRun, *, first: bool) -> None:
+    history = run.history
+    if history.current is not State.CREATED:
+        history = transitions.enter(transitions.TASK_RUN, history, State.SUBMITTED, turn.at)
+    run = replace(run, history=history, epoch=run.epoch + 1, worker_id="", due=0, ready=turn.at)
+    groups.wait(turn, run, first=first)
+    turn.touch(run.execution_id)
+
+
+def _route_of(turn: Turn, run: TaskRun) -> Route:
+    """Raises RoutingProblem."""
+    execution = turn.execution(run.execution_id)
+    plan = turn.plan(execution)
+    task, flow = plan.refs(run.task_id)
+    names = plan.route_names(run.task_id)
+
+    def render(template: str) -> Any:
+        return render_value(template, variables_of(turn, execution, plan, names, run))
+
+    named = tuple(it.key for it in (task, flow) if it is not None and it.key)
+    known = groups.KnownGroups(turn, tuple(it for it in named if not has_expression(it)))
+    return route(task, flow, execution.namespace, known, partial(groups.default_of, turn), render)
+
+
+def publish(turn: Turn, run: TaskRun) -> None:
     """Put the job of the current epoch out."""
+    turn.emit(_job_of(turn, run), run.execution_id)
+    turn.put_run(replace(run, due=turn.at + REPUBLISH_AFTER))
+
+
+def _job_of(turn: Turn, run: TaskRun) -> Job:
     execution = turn.execution(run.execution_id)
     plan = turn.plan(execution)
     task = plan.task(run.task_id)
     variables = variables_of(turn, execution, plan, plan.names(run.task_id), run)
-    turn.emit(
-        Job(
-            task_run_id=run.id,
-            epoch=run.epoch,
-            execution_id=run.execution_id,
-            namespace=execution.namespace,
-            flow_id=execution.flow_id,
-            flow_revision=execution.revision,
-            task_id=run.task_id,
-            task_type=task.type,
-            worker_group=run.group,
-            attempt=run.failures + 1,
-            task=plan.job_text(run.task_id),
-            variables=_encode_text(variables).decode(),
-        )
+    return Job(
+        task_run_id=run.id,
+        epoch=run.epoch,
+        execution_id=run.execution_id,
+        namespace=execution.namespace,
+        flow_id=execution.flow_id,
+        flow_revision=execution.revision,
+        task_id=run.task_id,
+        task_type=task.type,
+        worker_group=run.group,
+        attempt=run.failures + 1,
+        task=plan.job_text(run.task_id),
+        variables=_encode_text(variables).decode(),
     )
-    return run
+
+
+# Fallbacks
+
+
+def fall_back(turn: Turn, run: TaskRun) -> State | None:
+    """Its group has had no live worker for too long. -> the state in which the run is to end; None
+    where it waits on, here or for another group.
+    """
+    fallback = run.fallback or Fallback()
+    if fallback.behavior == "FAIL":
+        reason = f"worker group {run.group} has no live worker: start one, or set another fallback"
+        turn.put_run(replace(groups.stop_waiting(turn, run), error=reason))
+        return State.FAILED
+    if fallback.behavior == "GROUP" and fallback.group not in (run.group, *run.left):
+        _move(turn, groups.stop_waiting(turn, run), fallback.group)
+    return None
+
+
+def _move(turn: Turn, run: TaskRun, group: str) -> None:
+    """Under a new epoch: a worker of the group that it leaves may still have its job."""
+    settings = turn.group(group).settings
+    run = replace(run, left=(*run.left, run.group))
+    lane = run.lane if settings.has_lane(run.lane) else DEFAULT_LANE
+    route = Route(group, lane, settings.fallback, settings.fallback_after, "a fallback")
+    _submit_to(turn, run, route)
 
 
 # Claims
 
 
-def claim(turn: Turn, run: TaskRun | None, command: Claimed) -> bool:
-    """Answer a claim, a repeated one with the same answer. -> whether the task run has changed."""
+def claim(turn: Turn, run: TaskRun | None, command: Claimed) -> None:
+    """Answer a claim, a repeated one with the same answer."""
     answer = _ON_CLAIM.get(run.state) if run is not None and run.epoch == command.epoch else None
-    if run is None or answer is None:
+    if run is None or answer is None or run.place:
         turn.emit(Refused(command.worker_id, command.task_run_id, command.epoch))
-        return False
-    return answer(turn, run, command)
+    else:
+        answer(turn, run, command)
 
 
-def _first_claim(turn: Turn, run: TaskRun, command: Claimed) -> bool:
+def _first_claim(turn: Turn, run: TaskRun, command: Claimed) -> None:
+    run = groups.stop_waiting(turn, run)
     holder = turn.get(holder_key(command.worker_id), Holder)
     if holder is not None and holder.dead:
         # Its claim's ack let it commit the job's offset: nobody else is given this epoch any more.
-        turn.emit(Refused(command.worker_id, run.id, run.epoch))
-        submit(turn, run)
-        return True
+        turn.emit(Refused(command.worker_id, run.id, run.epoch), run.execution_id)
+        submit_again(turn, run)
+        return
     if holder is None:
-        turn.emit(Held(command.worker_id))
+        turn.emit(Held(command.worker_id), run.execution_id)
         holder = Holder()
     turn.put(holder_key(command.worker_id), replace(holder, held=(*holder.held, run.id)))
     attempt = Attempt(run.epoch, command.worker_id, begin(State.RUNNING, turn.at))
@@ -127,20 +203,18 @@ def _first_claim(turn: Turn, run: TaskRun, command: Claimed) -> bool:
             attempts=(*run.attempts, attempt),
         )
     )
-    turn.emit(Granted(command.worker_id, run.id, run.epoch))
-    return True
+    turn.emit(Granted(command.worker_id, run.id, run.epoch), run.execution_id)
 
 
-def _held_claim(turn: Turn, run: TaskRun, command: Claimed) -> bool:
+def _held_claim(turn: Turn, run: TaskRun, command: Claimed) -> None:
     if run.worker_id != command.worker_id:
         answer: type[Granted | Refused | Kill] = Refused
     else:
         answer = Kill if run.state is State.KILLING else Granted
     turn.emit(answer(command.worker_id, run.id, run.epoch))
-    return False
 
 
-_ON_CLAIM: dict[State, Callable[[Turn, TaskRun, Claimed], bool]] = {
+_ON_CLAIM: dict[State, Callable[[Turn, TaskRun, Claimed], None]] = {
     State.SUBMITTED: _first_claim,
     State.RUNNING: _held_claim,
     State.KILLING: _held_claim,
@@ -222,16 +296,38 @@ def _retried(turn: Turn, run: TaskRun) -> bool:
     return True
 
 
-def hand_out_again(turn: Turn, run: TaskRun) -> State | None:
-    """The owner is lost, or gave the epoch back. -> the state in which the run ends, None: a new
-    epoch.
-    """
+def take_back(turn: Turn, run: TaskRun) -> State | None:
+    """The owner gave the epoch back. -> the state in which the run ends, None: a new epoch."""
     release(turn, run)
     if run.state is State.KILLING:
         turn.put_run(end_attempt(turn, run, State.KILLED))
         return State.KILLED
-    submit(turn, end_attempt(turn, run, State.RESUBMITTED))
+    submit_again(turn, end_attempt(turn, run, State.RESUBMITTED))
     return None
+
+
+def lose(turn: Turn, run: TaskRun) -> State | None:
+    """The owner is lost. -> the state in which the run ends, None: a new epoch, or a retry."""
+    if run.state is State.KILLING:
+        return take_back(turn, run)
+    task = turn.plan(turn.execution(run.execution_id)).task(run.task_id)
+    run = replace(run, losses=run.losses + 1)
+    limit = turn.group(run.group).settings.max_resubmissions
+    if task.on_worker_lost != "FAIL" and run.losses <= limit:
+        return take_back(turn, run)
+    release(turn, run)
+    run = end_attempt(turn, run, State.FAILED)
+    if task.on_worker_lost == "FAIL":
+        error = f"its worker {run.worker_id} was lost, and onWorkerLost is FAIL"
+        run = turn.put_run(replace(run, error=error, failures=run.failures + 1))
+        return None if _retried(turn, run) else State.FAILED
+    lost = ", ".join(it.worker_id for it in run.attempts[-run.losses :])
+    error = (
+        f"{run.losses} workers were lost while they ran it ({lost}), more than the"
+        f" maxResubmissions {limit} of worker group {run.group}: the task may end its workers"
+    )
+    turn.put_run(replace(run, error=error, failures=run.failures + 1))
+    return State.FAILED
 
 
 # Kills and timers
@@ -241,31 +337,37 @@ def kill(turn: Turn, run: TaskRun) -> State | None:
     """-> KILLED where nobody holds the run; else its owner is told, again and again until it
     answers.
     """
+    if run.is_waiting:
+        groups.stop_waiting(turn, run)
     if run.state is not State.RUNNING:
         return State.KILLED
     *earlier, last = run.attempts
     attempt = transitions.enter(transitions.ATTEMPT, last.history, State.KILLING, turn.at)
     history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
     run = replace(run, history=history, attempts=(*earlier, replace(last, history=attempt)))
-    _send_kill(turn, run)
+    return _send_kill(turn, run)
+
+
+def _send_kill(turn: Turn, run: TaskRun) -> State | None:
+    """A worker that lives and does not answer is not waited for for ever: nobody else will run it."""
+    asked = run.history.histories[-1].at
+    if turn.at - asked >= KILL_GIVEN_UP:
+        release(turn, run)
+        error = f"worker {run.worker_id} did not answer the kill for {turn.at - asked} ms"
+        turn.put_run(replace(end_attempt(turn, run, State.KILLED), error=error))
+        return State.KILLED
+    turn.emit(Kill(run.worker_id, run.id, run.epoch), run.execution_id)
+    turn.put_run(replace(run, due=turn.at + KILL_AGAIN))
     return None
 
 
-def _send_kill(turn: Turn, run: TaskRun) -> None:
-    turn.emit(Kill(run.worker_id, run.id, run.epoch))
-    turn.put_run(replace(run, due=turn.at + KILL_AGAIN))
+def publish_again(turn: Turn, run: TaskRun) -> None:
+    """Under the same epoch: its record is gone, or will be."""
+    publish(turn, run)
 
 
-def _publish_again(turn: Turn, run: TaskRun) -> None:
-    publish(turn, turn.put_run(replace(run, due=turn.at + REPUBLISH_AFTER)))
-
-
-def _try_again(turn: Turn, run: TaskRun) -> None:
-    submit(turn, run)
-
-
-ON_TIMER: dict[State, Callable[[Turn, TaskRun], None]] = {
-    State.SUBMITTED: _publish_again,
-    State.RETRYING: _try_again,
+ON_TIMER: dict[State, Callable[[Turn, TaskRun], State | None]] = {
+    State.SUBMITTED: publish_again,
+    State.RETRYING: submit,
     State.KILLING: _send_kill,
 }

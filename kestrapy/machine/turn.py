@@ -8,7 +8,7 @@ state.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TypeVar
@@ -22,18 +22,22 @@ from kestrapy.machine.entities import (
     Entity,
     EntityMap,
     Execution,
+    Group,
     TaskRun,
     content_key,
     execution_key,
+    group_key,
     run_key,
 )
 from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, Job, Output
 from kestrapy.machine.snapshots import execution_snapshot, task_run_snapshot
 from kestrapy.model.state import State
+from kestrapy.model.worker_group import GroupSettings
 
 E = TypeVar("E", bound=Entity)
 NUMBERS_PER_COMMAND = 1 << 20
 _encode = msgspec.msgpack.Encoder().encode
+replace = msgspec.structs.replace
 
 
 @dataclass(frozen=True)
@@ -42,10 +46,12 @@ class Rules:
     UserErrors.
 
     flow: namespace, flow id, revision -> its plan. inline: the text of a one-task flow -> its plan.
+    shards: how many there are.
     """
 
     flow: Callable[[str, str, int], Plan]
     inline: Callable[[str, str, str], Plan]
+    shards: int = 1
 
 
 class ContentMissing(Exception):
@@ -54,19 +60,25 @@ class ContentMissing(Exception):
 
 @dataclass
 class Turn:
-    """at: epoch ms, never earlier than the partition's last command. offset: of the command;
-    numbers events.
+    """at: epoch ms, never earlier than the partition's last command. offset: of the command; numbers
+    events. version: of the rules that are in force.
+
+    What goes out for an execution is kept together until it is closed: its chain covers all of it.
     """
 
     state: EntityMap
     at: int
     offset: int
     rules: Rules
+    version: int = 0
     changes: dict[str, Entity | None] = field(default_factory=dict)
     outputs: list[Output] = field(default_factory=list)
-    _stamped: int = 0
+    traces: list[str] = field(default_factory=list)
+    """Of each output, the traceparent of its execution."""
+    groups: dict[str, None] = field(default_factory=dict)
+    """Groups that may have room for another job by now."""
+    _open: dict[str, list[Output]] = field(default_factory=dict)
     _numbers: int = 0
-    _told: dict[str, TaskRun] = field(default_factory=dict)
 
     def get(self, key: str, kind: type[E]) -> E | None:
         """The entity as this turn sees it. Raises InvariantViolated where it is of another kind."""
@@ -104,8 +116,24 @@ class Turn:
         self.changes[run_key(run.id)] = run
         return run
 
-    def emit(self, output: Output) -> None:
-        self.outputs.append(output)
+    def group(self, key: str) -> Group:
+        """A group, though nobody declared it: what waits for it has to be seen somewhere."""
+        return self.get(group_key(key), Group) or Group(GroupSettings(key))
+
+    def put_group(self, group: Group) -> None:
+        self.changes[group_key(group.settings.key)] = group
+
+    def emit(self, output: Output, execution_id: str = "") -> None:
+        """execution_id: whose chain covers it, empty for none's."""
+        if execution_id:
+            self.touch(execution_id).append(output)
+        else:
+            self.outputs.append(output)
+            self.traces.append("")
+
+    def touch(self, execution_id: str) -> list[Output]:
+        """Something of this execution changed: it is told at the end of the turn."""
+        return self._open.setdefault(execution_id, [])
 
     def plan(self, execution: Execution) -> Plan:
         inline = self.content(execution.id).inline
@@ -113,74 +141,78 @@ class Turn:
             return self.rules.inline(execution.namespace, execution.flow_id, inline)
         return self.rules.flow(execution.namespace, execution.flow_id, execution.revision)
 
-    def close(self, execution_id: str, outputs: str = "{}") -> None:
-        """Tell what changed of this execution since the last ``close``, and chain all that it put
-        out.
+    def finish(self) -> None:
+        """Close every execution that was touched."""
+        for execution_id in list(self._open):
+            self.close(execution_id)
 
-        outputs: the execution's own, JSON object. Called once per execution and turn, before it is
-        dropped.
+    def close(self, execution_id: str, outputs: str = "{}") -> None:
+        """Tell what this turn changed of an execution, and chain all that it put out for it.
+
+        outputs: the execution's own, JSON object. Once per execution and turn: one that ends is
+        closed before it is dropped.
         """
+        fresh = self.touch(execution_id)
         before = self.state.get(execution_key(execution_id))
         execution = self.execution(execution_id)
         changed = not isinstance(before, Execution) or before.history is not execution.history
         ended = execution.history.current.is_terminal
         if changed and not ended:  # a reader knows an execution before its task runs,
-            self._tell_execution(execution, outputs)
-        self._tell_runs(execution)
+            fresh.append(self._execution_event(execution, outputs))
+        fresh.extend(self._run_events(execution))
         if changed and ended:  # and has all of them when it hears of the end
-            self._tell_execution(execution, outputs)
-        self._chain(execution)
+            fresh.append(self._execution_event(execution, outputs))
+        del self._open[execution_id]
+        self._chain(execution, fresh)
 
-    def _tell_execution(self, execution: Execution, outputs: str) -> None:
+    def _execution_event(self, execution: Execution, outputs: str) -> ExecutionEvent:
         content, variables = self.content(execution.id), self._variables(execution)
-        self._tell(execution, execution_snapshot(execution, content, variables, outputs), None)
+        return self._event(execution, execution_snapshot(execution, content, variables, outputs))
 
     def _variables(self, execution: Execution) -> str:
         """Of the flow, once the execution has started: before, there may be no flow."""
         started = any(change.state is State.RUNNING for change in execution.history.histories)
         return self.plan(execution).variables_text if started else "{}"
 
-    def _tell_runs(self, execution: Execution) -> None:
+    def _run_events(self, execution: Execution) -> Iterator[ExecutionEvent]:
         prefix = run_key(execution.id) + "-"
         for key, entity in self.changes.items():
             if isinstance(entity, TaskRun) and key.startswith(prefix):
-                before = self._told.get(key) or self.state.get(key)
+                before = self.state.get(key)
                 if not isinstance(before, TaskRun) or _shows_more(before, entity):
-                    self._told[key] = entity
-                    self._tell(execution, None, entity)
+                    yield self._event(execution, run=entity)
 
-    def _tell(
-        self, execution: Execution, snapshot: ExecutionSnapshot | None, run: TaskRun | None
-    ) -> None:
+    def _event(
+        self,
+        execution: Execution,
+        snapshot: ExecutionSnapshot | None = None,
+        run: TaskRun | None = None,
+    ) -> ExecutionEvent:
         self._numbers += 1
-        self.outputs.append(
-            ExecutionEvent(
-                execution_id=execution.id,
-                number=self.offset * NUMBERS_PER_COMMAND + self._numbers,
-                at=self.at,
-                namespace=execution.namespace,
-                flow_id=execution.flow_id,
-                flow_revision=execution.revision,
-                execution=snapshot,
-                task_run=None if run is None else task_run_snapshot(run),
-            )
+        return ExecutionEvent(
+            execution_id=execution.id,
+            number=self.offset * NUMBERS_PER_COMMAND + self._numbers,
+            at=self.at,
+            namespace=execution.namespace,
+            flow_id=execution.flow_id,
+            flow_revision=execution.revision,
+            execution=snapshot,
+            task_run=None if run is None else task_run_snapshot(run),
         )
 
-    def _chain(self, execution: Execution) -> None:
+    def _chain(self, execution: Execution, fresh: list[Output]) -> None:
         """One hash over what this turn put out for the execution, carried by its jobs and
         events.
         """
-        fresh = self.outputs[self._stamped :]
-        if fresh:
-            chain = blake2b(execution.chain.encode() + _encode(fresh), digest_size=8).hexdigest()
-            self.outputs[self._stamped :] = [
-                msgspec.structs.replace(output, chain=chain)
-                if isinstance(output, Job | ExecutionEvent)
-                else output
-                for output in fresh
-            ]
-            self.put_execution(msgspec.structs.replace(execution, chain=chain))
-        self._stamped = len(self.outputs)
+        if not fresh:
+            return
+        chain = blake2b(execution.chain.encode() + _encode(fresh), digest_size=8).hexdigest()
+        self.outputs += [
+            replace(output, chain=chain) if isinstance(output, Job | ExecutionEvent) else output
+            for output in fresh
+        ]
+        self.traces += [execution.traceparent] * len(fresh)
+        self.put_execution(replace(execution, chain=chain))
 
 
 def _shows_more(before: TaskRun, after: TaskRun) -> bool:
@@ -190,4 +222,5 @@ def _shows_more(before: TaskRun, after: TaskRun) -> bool:
         or before.attempts is not after.attempts
         or before.outputs is not after.outputs
         or before.error is not after.error
+        or before.group is not after.group
     )

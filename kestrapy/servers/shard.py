@@ -207,7 +207,8 @@ class Shard:
     def _emit(self, stage: Stage, record: Record, folded: Folded) -> None:
         for index, output in enumerate(folded.outputs):
             source = Source(stage.name, record.partition, record.offset, index)
-            self._send(self._message_record(output, record), source, folded.traceparent)
+            trace = folded.traces[index] if folded.traces else ""
+            self._send(self._message_record(output, record), source, trace)
 
     def _message_record(self, output: Output, record: Record) -> Any:
         """A refusal becomes a dead letter: the request as it came, to be sent again once it is
@@ -241,7 +242,8 @@ class Shard:
             f"the job could not be published to worker group {job.worker_group}:"
             f" {error.failure.value} ({error.detail})"
         )
-        self.command(Undeliverable(job.task_run_id, job.epoch, reason))
+        missing = error.failure is SendFailure.MISSING_TOPIC
+        self.command(Undeliverable(job.task_run_id, job.epoch, reason, missing))
         return True
 
     def command(self, command: Command) -> None:
