@@ -25,19 +25,31 @@ from kestrapy.machine.commands import (
     TimerDue,
     WorkerLost,
 )
-from kestrapy.machine.entities import Ended, Entity, Execution, TaskRun, execution_key, run_key
+from kestrapy.machine.entities import (
+    Ended,
+    Entity,
+    Execution,
+    Group,
+    TaskRun,
+    execution_key,
+    group_key,
+    run_key,
+)
 from kestrapy.machine.folds import ExecutionFold
 from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Output
 from kestrapy.machine.stage import Arrival, Folded, Position, Stage
 from kestrapy.machine.turn import ContentMissing, Rules
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
+from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings
 from kestrapy.plugins.registry import REGISTRY
 
 NAMESPACE, FLOW_ID = "tests", "driven"
 EXECUTION_ID = derive_execution_id(0, 1_000, "driven")
 
 Document = dict[str, Any]
+ROOMY = Group(GroupSettings(DEFAULT_GROUP), workers=1, slots=1_000)
+"""A default group in which nothing has to wait for a slot."""
 
 
 def task(task_id: str, **properties: Any) -> Document:
@@ -83,7 +95,7 @@ def rules_of(*plans: Plan) -> Rules:
 
 class Driver:
     """A stage of the executor's fold and all that went in and out; each command is 5 ms after the
-    last one.
+    last one. groups: what the state knows of worker groups at the beginning.
 
     ``run`` lets workers act on what goes out. A task's script says, grant by grant, what its worker
     does; its last word holds on: ``success``, ``warning``, ``fail``, ``lost`` (the worker is),
@@ -91,9 +103,10 @@ class Driver:
     by a worker of another name.
     """
 
-    def __init__(self, *documents: Document):
+    def __init__(self, *documents: Document, groups: Iterable[Group] = (ROOMY,)):
         self.rules = rules_of(*(plan_of(it, n) for n, it in enumerate(documents, 1)))
-        self.stage = Stage(ExecutionFold(self.rules), {}, Position())
+        known: dict[str, Entity] = {group_key(it.settings.key): it for it in groups}
+        self.stage = Stage(ExecutionFold(self.rules), known, Position())
         self.at = 1_000
         self.log: list[Arrival] = []
         self.outputs: list[Output] = []

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from kestrapy.machine.entities import Ended, Execution, Holder, Scope, TaskRun
+from kestrapy.machine.entities import (
+    Ended,
+    Execution,
+    Group,
+    Holder,
+    Line,
+    Place,
+    Scope,
+    TaskRun,
+    execution_key,
+    group_key,
+    place_key,
+)
+from kestrapy.machine.groups import window
 from kestrapy.machine.outputs import (
     ExecutionEvent,
     ExecutionSnapshot,
@@ -43,6 +56,7 @@ class Referee:
             assert self._epochs.get(run.id, 0) <= run.epoch, f"the epoch of {run.id} went back"
             self._epochs[run.id] = run.epoch
         self._holders(driver)
+        self._groups(driver)
         self._leftovers(driver)
 
     # What goes out
@@ -131,6 +145,26 @@ class Referee:
                 assert sorted(holder.held) == sorted(owned), f"{key} holds {holder.held}"
                 assert not (holder.dead and owned), f"{key} is dead and holds {owned}"
         assert not held, f"nobody watches who holds {held}"
+
+    def _groups(self, driver: Driver) -> None:
+        """What groups count is what there is; and nothing waits where there is room."""
+        runs = [it for it in _of(driver, TaskRun) if it.is_waiting]
+        keys = {it.group for it in runs} | {it.settings.key for it in _of(driver, Group)}
+        for key in keys:
+            group = driver.state.get(group_key(key))
+            assert isinstance(group, Group), f"{key} is not known, and jobs wait for it"
+            mine = [it for it in runs if it.group == key]
+            assert group.waiting == sum(1 for it in mine if it.place)
+            assert group.published == sum(1 for it in mine if not it.place)
+            room = window(group, driver.rules.shards) - group.published
+            assert not group.waiting or room <= 0, f"{group.waiting} wait beside {room} places"
+        assert len(_of(driver, Place)) == sum(1 for it in runs if it.place)
+        assert sum(it.count for it in _of(driver, Line)) == len(_of(driver, Place))
+        for run in runs:
+            if run.place:
+                namespace = driver.state[execution_key(run.execution_id)].namespace  # type: ignore[attr-defined]
+                place = driver.state[place_key(run.group, run.lane, namespace, run.place)]
+                assert place == Place(run.id)
 
     def _leftovers(self, driver: Driver) -> None:
         live = {it.id for it in _of(driver, Execution)}

@@ -19,10 +19,14 @@ from kestrapy.machine.commands import (
     ExecutionCreated,
     ExecutionRequested,
     FlowResolved,
+    GroupLive,
     KillRequested,
     LogicVersion,
+    NoWorker,
+    PublishAgain,
     Result,
     Returned,
+    SettingChanged,
     Source,
     TimerDue,
     TriggerFired,
@@ -35,13 +39,22 @@ from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
-from tests.machine_driver import FLOW_ID, NAMESPACE, Driver
+from kestrapy.model.worker_group import DEFAULT_GROUP, GROUP, Fallback, GroupSettings, encode
+from tests.machine_driver import FLOW_ID, NAMESPACE, ROOMY, Driver
 from tests.random_flows import random_flow
 
 OUTCOMES = (*[State.SUCCESS] * 5, *[State.FAILED] * 3, State.WARNING, State.KILLED)
 OUTPUTS = (*["{}", '{"value":1}', '{"value":{"deep":[1,2]}}'] * 4, "not JSON", "[]")
 INPUTS = (*["{}"] * 10, '{"n":"7"}', '{"n":"many"}', "nothing")
 DAY = 24 * 3600 * 1000
+GROUPS = (DEFAULT_GROUP, "spare", "gpu")
+FALLBACKS = (
+    *[Fallback()] * 3,
+    Fallback("FAIL"),
+    Fallback("CANCEL"),
+    Fallback("GROUP", "spare"),
+    Fallback("GROUP", "gpu"),
+)
 
 
 class History:
@@ -52,13 +65,15 @@ class History:
 
     def __init__(self, random: Random, watch: Callable[[Driver], None] = lambda _: None):
         self.random = random
-        self.driver = Driver(random_flow(random), random_flow(random))
+        groups = random.choice([(), (ROOMY,)])
+        self.driver = Driver(random_flow(random), random_flow(random), groups=groups)
         self.driver.at = DAY
         self._watch = watch
         self._workers = ["w0", "w1", "w2"]
         self._hired = 3
         self._ids = [_id(0)]
         self._offset = 0
+        self._revisions = 0
 
     # Chaos
 
@@ -81,6 +96,9 @@ class History:
             (0.015, self._kill),
             (0.01, self._undeliverable),
             (0.01, lambda: LogicVersion(LOGIC_VERSION)),
+            (0.02, self._group),
+            (0.02, self._no_worker),
+            (0.005, self._publish_again),
             (1.0, self._repeat),
         )
         drawn, place = self.random.random(), 0
@@ -178,7 +196,43 @@ class History:
         if not jobs:
             return Undeliverable("nothing-0", 1, "no topic")
         job = self._one_of(jobs)
-        return Undeliverable(job.task_run_id, self._epoch(job.epoch), "no topic")
+        missing = self.random.random() < 0.5
+        return Undeliverable(job.task_run_id, self._epoch(job.epoch), "no topic", missing)
+
+    def _group(self) -> Command:
+        """Workers come and go; a group is declared anew, and perhaps drained or deleted."""
+        key = self.random.choice(GROUPS)
+        if self.random.random() < 0.6:
+            workers = self.random.choice([0, 0, 1, 2])
+            return GroupLive(key, workers, workers * self.random.choice([1, 4]))
+        self._revisions += 1
+        fallback = self.random.choice(FALLBACKS)
+        settings = GroupSettings(
+            key,
+            lanes={"fast": 4},
+            fallback=Fallback() if fallback.group == key else fallback,
+            max_resubmissions=self.random.choice([0, 1, 5]),
+            drained=self.random.random() < 0.15,
+        )
+        content = "" if self.random.random() < 0.05 else encode(settings)
+        return SettingChanged(GROUP, key, self._revisions, content)
+
+    def _no_worker(self) -> Command:
+        return NoWorker(*self._waiting())
+
+    def _publish_again(self) -> Command:
+        runs = [it for it in self._live(TaskRun) if it.due]
+        if not runs:
+            return PublishAgain("nothing-0", 5)
+        run = self._one_of(runs)
+        return PublishAgain(run.id, run.due)
+
+    def _waiting(self) -> tuple[str, int]:
+        runs = [it for it in self._live(TaskRun) if it.is_waiting]
+        if not runs:
+            return "nothing-0", 1
+        run = self._one_of(runs)
+        return run.id, self._epoch(run.epoch)
 
     def _repeat(self) -> tuple[Command, Source | None]:
         arrival = self.random.choice(self.driver.log)
@@ -206,6 +260,10 @@ class History:
         Raises AssertionError where something waits for nothing.
         """
         self._workers = [f"calm{self._hired}"]
+        for key in GROUPS:
+            self._revisions += 1
+            settings = encode(GroupSettings(key))
+            self._say(SettingChanged(GROUP, key, self._revisions, settings))
         for _ in range(2_000):
             wanted = [it for each in self._live(object) for it in self._wanted(each)]
             if not wanted:
@@ -220,7 +278,7 @@ class History:
             return [FlowResolved(entity.id, 1)]
         if not isinstance(entity, TaskRun):
             return []
-        if entity.state is State.SUBMITTED:
+        if entity.is_waiting and not entity.place:
             return [Claimed(entity.id, entity.epoch, self._workers[0])]
         if entity.state is State.RETRYING:
             return [TimerDue(entity.id, entity.due)]

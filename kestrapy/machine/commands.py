@@ -196,10 +196,12 @@ class NoWorker(Internal, frozen=True):
 
 
 class PublishAgain(Internal, frozen=True):
-    """The topic that held this unclaimed job was made anew, without it."""
+    """The topic that held this unclaimed job was made anew, without it. due: of its timer, by which
+    it would have been published again; the next one is another.
+    """
 
     task_run_id: str
-    epoch: int
+    due: int
 
 
 class GroupLive(Internal, frozen=True):

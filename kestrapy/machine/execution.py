@@ -255,7 +255,10 @@ def _undeliverable(turn: Turn, command: Undeliverable) -> None:
 
 def _no_worker(turn: Turn, command: NoWorker) -> None:
     run = _find_waiting(turn, command.task_run_id, command.epoch)
-    if run is None or (turn.group(run.group).workers and not turn.group(run.group).settings.drained):
+    if run is None:
+        return
+    group = turn.group(run.group)
+    if group.workers and not group.settings.drained:
         return
     if run.fallback is not None and run.fallback.behavior == "CANCEL":
         return _kill(turn, KillRequested(run.execution_id))
@@ -263,8 +266,8 @@ def _no_worker(turn: Turn, command: NoWorker) -> None:
 
 
 def _publish_again(turn: Turn, command: PublishAgain) -> None:
-    run = _find_waiting(turn, command.task_run_id, command.epoch)
-    if run is not None and not run.place:
+    run = _find(turn, command.task_run_id)
+    if run is not None and run.is_waiting and not run.place and run.due == command.due:
         task_runs.publish_again(turn, run)
 
 
@@ -285,7 +288,7 @@ def _worker_lost(turn: Turn, command: WorkerLost) -> None:
     if holder.dead:
         return
     turn.put(key, Holder(held=holder.held, dead=True, until=turn.at + DEAD_KEPT))
-    for task_run_id in holder.held:
+    for task_run_id in reversed(holder.held):  # each becomes the first of its line
         run = turn.need(run_key(task_run_id), TaskRun)
         _go_on(turn, run, task_runs.lose(turn, run))
 

@@ -110,9 +110,7 @@ def _group_changed(turn: Turn, command: SettingChanged) -> None:
         return
     settings = group.settings if deleted else decode(GROUP, command.content)
     if isinstance(settings, GroupSettings):
-        after = replace(
-            group, settings=settings, revision=command.revision, deleted=deleted
-        )
+        after = replace(group, settings=settings, revision=command.revision, deleted=deleted)
         turn.put_group(after)
     keys = [it for it in _keys(turn) if it != command.name]
     if not deleted:

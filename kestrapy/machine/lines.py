@@ -4,10 +4,10 @@
 
     group ── turns ──▶ lane ── turns ──▶ namespace: a line of places
 
-Both turns are shares by weight (stride scheduling: Waldspurger and Weihl, 1995): each turn moves who
-has it on by STRIDE ÷ weight, and the one who is furthest behind is the next. So each gets as much as
-its weight says, nobody starves, and who comes in later does not get the turns that it missed. A step
-costs what it moves: a line is two numbers, and each place is an entity of its own.
+Both turns are shares by weight (stride scheduling: Waldspurger and Weihl, 1995): each turn moves
+who has it on by STRIDE ÷ weight, and the one who is furthest behind is the next. So each gets as
+much as its weight says, nobody starves, and who comes in later does not get the turns that it
+missed. A step costs what it moves: a line is two numbers, and each place is an entity of its own.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ STRIDE = 1 << 20
 MIDDLE = 1 << 40
 """The first place of a line: there is room on both sides, and 0 means none."""
 
+Entries = tuple[tuple[int, str], ...]
 replace = msgspec.structs.replace
 
 
@@ -122,7 +123,7 @@ def quit_turns(turns: Turns, name: str) -> Turns:
     return replace(turns, entries=tuple(it for it in turns.entries if it[1] != name))
 
 
-def _with(entries: tuple[tuple[int, str], ...], entry: tuple[int, str]) -> tuple[tuple[int, str], ...]:
+def _with(entries: Entries, entry: tuple[int, str]) -> Entries:
     ordered = list(entries)
     insort(ordered, entry)
     return tuple(ordered)

@@ -17,8 +17,8 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import RoutingProblem
-from kestrapy.language.expression import has_expression, render_value
-from kestrapy.machine import groups, transitions
+from kestrapy.language.expression import has_expression, names_of, render_value
+from kestrapy.machine import groups, routing, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
 from kestrapy.machine.entities import (
     Attempt,
@@ -30,7 +30,7 @@ from kestrapy.machine.entities import (
 )
 from kestrapy.machine.outputs import Granted, Job, Kill, Refused
 from kestrapy.machine.retry import retry_delay
-from kestrapy.machine.routing import Route, route
+from kestrapy.machine.routing import Route
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.state import State, begin
@@ -66,10 +66,12 @@ def submit(turn: Turn, run: TaskRun) -> State | None:
     lives say. -> FAILED where they name none that may run it.
     """
     try:
-        return _submit_to(turn, run, _route_of(turn, run))
+        route = _route_of(turn, run)
     except RoutingProblem as problem:
         turn.put_run(replace(run, error=str(problem)))
         return State.FAILED
+    _submit_to(turn, run, route)
+    return None
 
 
 def _submit_to(turn: Turn, run: TaskRun, route: Route) -> None:
@@ -105,21 +107,24 @@ def _route_of(turn: Turn, run: TaskRun) -> Route:
     """Raises RoutingProblem."""
     execution = turn.execution(run.execution_id)
     plan = turn.plan(execution)
-    task, flow = plan.refs(run.task_id)
-    names = plan.route_names(run.task_id)
+    task, flow = plan.task(run.task_id).worker_group, plan.flow.worker_group
 
     def render(template: str) -> Any:
+        names = names_of(template)
         return render_value(template, variables_of(turn, execution, plan, names, run))
 
     named = tuple(it.key for it in (task, flow) if it is not None and it.key)
     known = groups.KnownGroups(turn, tuple(it for it in named if not has_expression(it)))
-    return route(task, flow, execution.namespace, known, partial(groups.default_of, turn), render)
+    return routing.route(
+        task, flow, execution.namespace, known, partial(groups.default_of, turn), render
+    )
 
 
 def publish(turn: Turn, run: TaskRun) -> None:
     """Put the job of the current epoch out."""
     turn.emit(_job_of(turn, run), run.execution_id)
-    turn.put_run(replace(run, due=turn.at + REPUBLISH_AFTER))
+    # Another due time each, so that a command which names the old one counts once.
+    turn.put_run(replace(run, due=max(turn.at + REPUBLISH_AFTER, run.due + 1)))
 
 
 def _job_of(turn: Turn, run: TaskRun) -> Job:
@@ -349,7 +354,7 @@ def kill(turn: Turn, run: TaskRun) -> State | None:
 
 
 def _send_kill(turn: Turn, run: TaskRun) -> State | None:
-    """A worker that lives and does not answer is not waited for for ever: nobody else will run it."""
+    """A worker that lives and does not answer is given up: nobody else will run its epoch."""
     asked = run.history.histories[-1].at
     if turn.at - asked >= KILL_GIVEN_UP:
         release(turn, run)

@@ -60,8 +60,8 @@ class ContentMissing(Exception):
 
 @dataclass
 class Turn:
-    """at: epoch ms, never earlier than the partition's last command. offset: of the command; numbers
-    events. version: of the rules that are in force.
+    """at: epoch ms, never earlier than the partition's last command. offset: of the command;
+    numbers events. version: of the rules that are in force.
 
     What goes out for an execution is kept together until it is closed: its chain covers all of it.
     """
@@ -121,7 +121,9 @@ class Turn:
         return self.get(group_key(key), Group) or Group(GroupSettings(key))
 
     def put_group(self, group: Group) -> None:
-        self.changes[group_key(group.settings.key)] = group
+        """One that is not declared is kept only while there is something to know of it."""
+        known = group.revision or group.slots or group.workers or group.published or group.waiting
+        self.changes[group_key(group.settings.key)] = group if known else None
 
     def emit(self, output: Output, execution_id: str = "") -> None:
         """execution_id: whose chain covers it, empty for none's."""

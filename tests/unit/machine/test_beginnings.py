@@ -90,7 +90,7 @@ def test_killed_while_it_waits_for_its_revision() -> None:
 
 
 def test_a_kill_before_the_creation_is_remembered() -> None:
-    driver = Driver(flow(task("a")))
+    driver = Driver(flow(task("a")), groups=())
     driver.tell(KillRequested(EXECUTION_ID))
     assert driver.state == {kill_note_key(EXECUTION_ID): KillNote(driver.at + KILL_NOTE_KEPT)}
     driver.create(trigger=TRIGGER)
@@ -100,7 +100,7 @@ def test_a_kill_before_the_creation_is_remembered() -> None:
 
 
 def test_a_kill_of_what_never_comes_is_forgotten_after_a_day() -> None:
-    driver = Driver(flow(task("a")))
+    driver = Driver(flow(task("a")), groups=())
     driver.fold(KillRequested(EXECUTION_ID), at=1_000)
     driver.fold(KillRequested("other"), at=1_000 + KILL_NOTE_KEPT)
     assert list(driver.state) == [kill_note_key("other")]

@@ -200,7 +200,7 @@ def test_content_missing_changes_nothing_and_is_folded_later() -> None:
 
 
 def test_content_missing_keeps_what_would_expire() -> None:
-    driver = Driver()
+    driver = Driver(groups=())
     driver.fold(KillRequested("x"), at=2_000)
     state = dict(driver.state)
     with pytest.raises(ContentMissing):
@@ -215,7 +215,7 @@ def test_content_missing_keeps_what_would_expire() -> None:
 
 
 def test_a_version_that_is_known() -> None:
-    driver = Driver(flow(task("a")))
+    driver = Driver(flow(task("a")), groups=())
     driver.tell(LogicVersion(LOGIC_VERSION))
     assert driver.stage.position.version == LOGIC_VERSION
 
@@ -233,7 +233,7 @@ def test_a_version_that_is_unknown_is_refused() -> None:
 
 
 def test_expiry_is_by_log_time_and_told_as_a_change() -> None:
-    driver = Driver(flow(task("a")))
+    driver = Driver(flow(task("a")), groups=())
     driver.fold(KillRequested("x"), at=1_000)
     assert "k:x" not in driver.fold(KillRequested("y"), at=999 + KILL_NOTE_KEPT).changes
     assert driver.fold(KillRequested("z"), at=1_000 + KILL_NOTE_KEPT).changes["k:x"] is None
@@ -241,7 +241,7 @@ def test_expiry_is_by_log_time_and_told_as_a_change() -> None:
 
 
 def test_what_was_renewed_expires_by_its_new_time() -> None:
-    driver = Driver(flow(task("a")))
+    driver = Driver(flow(task("a")), groups=())
     driver.fold(KillRequested("x"), at=1_000)
     driver.fold(KillRequested("x"), at=5_000)
     driver.fold(KillRequested("y"), at=4_999 + KILL_NOTE_KEPT)
@@ -251,7 +251,7 @@ def test_what_was_renewed_expires_by_its_new_time() -> None:
 
 
 def test_a_restored_stage_expires_alike() -> None:
-    driver = Driver(flow(task("a")))
+    driver = Driver(flow(task("a")), groups=())
     driver.fold(KillRequested("x"), at=1_000)
     restored = Stage(driver.stage.fold_rules, dict(driver.state), driver.stage.position)
     driver.stage = restored
