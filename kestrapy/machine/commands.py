@@ -205,11 +205,14 @@ class PublishAgain(Internal, frozen=True):
 
 
 class GroupLive(Internal, frozen=True):
-    """How many live workers a group has, and how many slots these have in all."""
+    """How many live workers a group has, how many slots these have in all, and which topic is its
+    own: another id where it was made anew.
+    """
 
     worker_group: str
     workers: int
     slots: int
+    topic: str = ""
 
 
 class SettingChanged(Internal, frozen=True):

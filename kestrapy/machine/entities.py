@@ -169,7 +169,8 @@ class Turns(msgspec.Struct, frozen=True, array_like=True):
 class Group(Entity, frozen=True):
     """A worker group. revision: of its declaration, 0 where none is known.
 
-    workers, slots: of those that live. published: its jobs that stand in the topic, unclaimed.
+    workers, slots: of those that live. topic: id of its topic, as it was seen last. published: its
+    jobs that stand there, unclaimed.
     waiting: its jobs that stand in lines. lanes: those with lines.
     """
 
@@ -181,6 +182,7 @@ class Group(Entity, frozen=True):
     published: int = 0
     waiting: int = 0
     lanes: Turns = Turns()
+    topic: str = ""
 
 
 class GroupKeys(Entity, frozen=True):

@@ -87,8 +87,14 @@ def stop_waiting(turn: Turn, run: TaskRun) -> TaskRun:
 
 def live(turn: Turn, command: GroupLive) -> None:
     group = turn.group(command.worker_group)
-    if (group.workers, group.slots) != (command.workers, command.slots):
-        turn.put_group(replace(group, workers=command.workers, slots=command.slots))
+    said = replace(
+        group,
+        workers=command.workers,
+        slots=command.slots,
+        topic=command.topic or group.topic,
+    )
+    if said != group:
+        turn.put_group(said)
         turn.groups[command.worker_group] = None
 
 

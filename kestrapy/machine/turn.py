@@ -122,7 +122,8 @@ class Turn:
 
     def put_group(self, group: Group) -> None:
         """One that is not declared is kept only while there is something to know of it."""
-        known = group.revision or group.slots or group.workers or group.published or group.waiting
+        counts = (group.revision, group.workers, group.slots, group.published, group.waiting)
+        known = any(counts) or group.topic
         self.changes[group_key(group.settings.key)] = group if known else None
 
     def emit(self, output: Output, execution_id: str = "") -> None:

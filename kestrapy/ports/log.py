@@ -207,13 +207,14 @@ class TopicSpec:
 @dataclass(frozen=True)
 class TopicDescription:
     """A topic as it is. configs: those settings that ``TopicSpec`` named may be compared with
-    these.
+    these. id: another one where a topic of this name was made anew.
     """
 
     name: str
     partitions: int
     replication_factor: int
     configs: Mapping[str, str]
+    id: str = ""
 
 
 class Topics(Protocol):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kestrapy.errors import LogUnavailable, MemberBroken, UnknownLogicVersion
-from kestrapy.machine.commands import Probe
+from kestrapy.machine.commands import Command, Probe
 from kestrapy.ports.clock import Clock
 from kestrapy.ports.log import Log, Member, Message, Partition
 from kestrapy.servers.checkpoint import Checkpoints
@@ -55,6 +55,9 @@ class Duties(Protocol):
         """A Probe of this sequence was just sent."""
 
     def dropped(self, index: int) -> None: ...
+
+    def announcement(self, sequence: int) -> Command:
+        """What this process says each second, whether it owns shards or not."""
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,8 @@ class Owner:
             return
         self._pulse_due = now + PULSE_EVERY
         self._pulses += 1
+        announcement = self._duties.announcement(self._pulses)
+        self._producer.send(self._router.message(announcement))
         value, headers = self._router.codec.encode(Probe(self._settings.owner_id, self._pulses))
         for shard in self.shards.values():
             self._duties.pulse(shard, self._pulses, now)

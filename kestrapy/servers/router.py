@@ -96,6 +96,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.PublishAgain: _of_task_run,
     c.Undeliverable: _of_task_run,
     c.Heartbeat: _of_worker,
+    c.GroupReport: lambda t, it: (t.workers, it.worker_group, None),
     c.WorkerGone: _of_worker,
     c.Held: _of_worker,
     c.Suspect: _of_worker,

@@ -253,6 +253,11 @@ class Shard:
         for message in self._router.messages(command):
             self.outbox.send(message)
 
+    def command_here(self, topic: str, command: Command) -> None:
+        """The same for a command that is about this shard, whatever its key."""
+        value, headers = self._router.codec.encode(command)
+        self.outbox.send(Message(topic, value, None, self.index, headers))
+
     def send_due_timers(self, log_time: int, again_after: int) -> None:
         """log_time: the log's time now, epoch ms."""
         for name, _ in self.timers.take(log_time, again_after):

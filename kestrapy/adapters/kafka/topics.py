@@ -71,7 +71,11 @@ class KafkaTopics:
         }
         return {
             name: TopicDescription(
-                name, len(topic.partitions), len(topic.partitions[0].replicas), settings[name]
+                name,
+                len(topic.partitions),
+                len(topic.partitions[0].replicas),
+                settings[name],
+                str(topic.topic_id),
             )
             for name, topic in found.items()
             if name in settings

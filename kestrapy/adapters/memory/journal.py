@@ -31,10 +31,12 @@ class CommitFault(Enum):
 
 
 class TopicLog:
-    """A topic: its partitions, and its limit on a record's size in bytes."""
+    """A topic: its partitions, and its limit on a record's size in bytes. number: of all topics
+    that were ever made.
+    """
 
-    def __init__(self, spec: TopicSpec):
-        self.spec = spec
+    def __init__(self, spec: TopicSpec, number: int):
+        self.spec, self.number = spec, number
         allowed = int(spec.configs.get("max.message.bytes", MAX_MESSAGE_BYTES))
         self.limit = min(allowed, MAX_MESSAGE_BYTES)
         self.partitions = [
@@ -61,6 +63,7 @@ class Journal:
         self.lock = Lock()
         self.clock = clock
         self.topics: dict[str, TopicLog] = {}
+        self.topics_made = 0
         self.epochs: dict[str, int] = {}
         self.faults: dict[str, CommitFault] = {}
         self._session_ms = session_ms

@@ -18,7 +18,8 @@ class MemoryTopics:
         with self._journal.lock:
             fresh = [spec for spec in specs if spec.name not in self._journal.topics]
             for spec in fresh:
-                self._journal.topics[spec.name] = TopicLog(spec)
+                self._journal.topics_made += 1
+                self._journal.topics[spec.name] = TopicLog(spec, self._journal.topics_made)
             self._journal.topics_changed()
             return [spec.name for spec in fresh]
 
@@ -27,7 +28,11 @@ class MemoryTopics:
             found = [self._journal.topics[name] for name in names if name in self._journal.topics]
         return {
             topic.spec.name: TopicDescription(
-                topic.spec.name, topic.spec.partitions, 1, {**topic.spec.configs, **_FIXED}
+                topic.spec.name,
+                topic.spec.partitions,
+                1,
+                {**topic.spec.configs, **_FIXED},
+                str(topic.number),
             )
             for topic in found
         }
