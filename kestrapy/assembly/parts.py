@@ -58,15 +58,20 @@ class OwnerOptions:
     interval: int = 500
     per_batch: bool = False
     lost_after: int = 30_000
+    heartbeat_interval: int = 1_000
 
 
 def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Owner:
     topics = parts.catalogue
     owner_id = f"executor-{parts.entropy.token()}"
-    flows = FlowCatalogue(parts.log, parts.codec, topics)
-    duties = ExecutorDuties(
-        topics, flows, parts.registry, parts.groups, owner_id, parts.clock, options.lost_after
+    sources = Sources(
+        flows=FlowCatalogue(parts.log, parts.codec, topics),
+        registry=parts.registry,
+        groups=parts.groups,
+        board=_board(parts, options),
+        group_topics=GroupTopics(parts.log.topics(), topics, threads),
     )
+    duties = ExecutorDuties(topics, sources, owner_id, parts.clock, options.lost_after)
     settings = OwnerSettings(
         kind="executor",
         group=f"{options.group_prefix or parts.prefix}executor",
@@ -84,6 +89,7 @@ def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Ow
 
 def build_scheduler(parts: Parts, options: OwnerOptions, threads: Executor) -> Owner:
     topics = parts.catalogue
+    owner_id = f"scheduler-{parts.entropy.token()}"
     settings = OwnerSettings(
         kind="scheduler",
         group=f"{options.group_prefix or parts.prefix}scheduler",
@@ -91,13 +97,20 @@ def build_scheduler(parts: Parts, options: OwnerOptions, threads: Executor) -> O
         pulse_topic=topics.triggers,
         state_topic=topics.scheduler_state,
         transactional_prefix=parts.prefix,
-        owner_id=f"scheduler-{parts.entropy.token()}",
+        owner_id=owner_id,
         instance_id=options.instance_id,
         interval=options.interval,
         per_batch=options.per_batch,
     )
-    duties = SchedulerDuties(topics)
+    duties = SchedulerDuties(topics, _board(parts, options), owner_id)
     return Owner(settings, duties, parts.log, parts.router, parts.clock, threads)
+
+
+def _board(parts: Parts, options: OwnerOptions) -> WorkerBoard:
+    beat = options.heartbeat_interval
+    return WorkerBoard(
+        parts.log, parts.codec, parts.catalogue, parts.clock, beat, options.lost_after
+    )
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from kestrapy.machine.entities import (
     TaskRun,
     group_key,
     namespace_key,
+    run_key,
 )
 from kestrapy.machine.transitions import TASK_RUN, enter
 from kestrapy.machine.turn import Turn
@@ -49,27 +50,38 @@ def window(group: Group, shards: int) -> int:
 
 def publish_waiting(turn: Turn, publish: Callable[[TaskRun], None]) -> None:
     """Let out what there is room for, of each group that this turn made room in."""
+    for key, epoch in turn.ready:
+        run = turn.get(key, TaskRun)
+        if run is not None and run.is_waiting and run.epoch == epoch:
+            publish(run)
     while turn.groups:
         key = next(iter(turn.groups))
         del turn.groups[key]
-        while _has_room(group := turn.group(key), turn.rules.shards):
-            run = lines.take(turn, group)
-            if run.state is State.CREATED:
-                history = enter(TASK_RUN, run.history, State.SUBMITTED, turn.at)
-                run = turn.put_run(replace(run, history=history))
-            group = turn.group(key)
-            turn.put_group(replace(group, published=group.published + 1))
-            publish(run)
+        while (group := turn.group(key)).waiting and _has_room(group, turn.rules.shards):
+            publish(_let_out(turn, lines.take(turn, group)))
 
 
 def _has_room(group: Group, shards: int) -> bool:
-    return group.waiting > 0 and group.published < window(group, shards)
+    return group.published < window(group, shards)
 
 
-def wait(turn: Turn, run: TaskRun, *, first: bool) -> TaskRun:
+def _let_out(turn: Turn, run: TaskRun) -> TaskRun:
+    group = turn.group(run.group)
+    turn.put_group(replace(group, published=group.published + 1))
+    if run.state is State.CREATED:
+        history = enter(TASK_RUN, run.history, State.SUBMITTED, turn.at)
+        run = replace(run, history=history)
+    return turn.put_run(run)
+
+
+def wait(turn: Turn, run: TaskRun, *, first: bool) -> None:
     """Let a task run wait for its group. first: at the head of its line."""
-    turn.groups[run.group] = None
-    return lines.enter(turn, run, first=first)
+    group = turn.group(run.group)
+    if not group.waiting and _has_room(group, turn.rules.shards):
+        run = _let_out(turn, run)
+        turn.ready.insert(0 if first else len(turn.ready), (run_key(run.id), run.epoch))
+    else:
+        lines.enter(turn, run, first=first)
 
 
 def stop_waiting(turn: Turn, run: TaskRun) -> TaskRun:

@@ -77,6 +77,8 @@ class Turn:
     """Of each output, the traceparent of its execution."""
     groups: dict[str, None] = field(default_factory=dict)
     """Groups that may have room for another job by now."""
+    ready: list[tuple[str, int]] = field(default_factory=list)
+    """Task runs, by key and epoch, that found room at once and stand in no line."""
     _open: dict[str, list[Output]] = field(default_factory=dict)
     _numbers: int = 0
 

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 
 import msgspec
 
+from kestrapy import __version__
 from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.plan import Plan
-from kestrapy.machine.commands import FlowResolved, TimerDue
+from kestrapy.machine.commands import FlowResolved, Heartbeat, TimerDue
 from kestrapy.machine.entities import Content, Entity, Execution, TaskRun, content_key
 from kestrapy.machine.folds import ExecutionFold, admission_fold, intake_fold, leases_fold
+from kestrapy.machine.stage import KNOWN_LOGIC_VERSIONS
 from kestrapy.machine.turn import ContentMissing, Rules
 from kestrapy.model.registry import Registry
+from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings
 from kestrapy.ports.clock import Clock
 from kestrapy.servers.flow_catalogue import FlowCatalogue
+from kestrapy.servers.group_topics import GroupTopics
+from kestrapy.servers.group_watch import GroupWatch
+from kestrapy.servers.logic_versions import LogicVersions
 from kestrapy.servers.shard import Shard, StageSpec
 from kestrapy.servers.watcher import Watcher
+from kestrapy.servers.worker_board import GroupLoad, WorkerBoard
 from kestrapy.wire.topics import Catalogue
 
 JUDGE_EVERY = 1_000
+LOOK_EVERY = 100
 ASK_AGAIN = 2_000
 CATCH_UP_TIMEOUT = 5.0
 PLANS_KEPT = 2_000
@@ -46,82 +55,124 @@ class Plans:
     def _of_text(self, namespace: str, flow_id: str, text: str) -> Plan:
         return Plan(parse_flow(text, self._registry), self._registry)
 
-    def rules(self) -> Rules:
-        return Rules(flow=self.of_flow, inline=self.of_text)
+    def rules(self, shards: int) -> Rules:
+        return Rules(flow=self.of_flow, inline=self.of_text, shards=shards)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where an executor looks things up. groups: those of the settings file, by key."""
+
+    flows: FlowCatalogue
+    registry: Registry
+    groups: Mapping[str, GroupSettings]
+    board: WorkerBoard
+    group_topics: GroupTopics
+
+
+class Watch:
+    """What an executor keeps for one shard beside its state."""
+
+    def __init__(self, watcher: Watcher, topics: Catalogue):
+        self.leases = watcher
+        self.groups = GroupWatch(topics.executions)
+        self.versions = LogicVersions()
+        self.judge_due = 0
+        self.awaiting: dict[str, int] = {}
+
+    def observe(self, key: str, entity: Entity | None) -> None:
+        self.groups.index.observe(key, entity)
+        if isinstance(entity, Execution) and entity.awaits:
+            self.awaiting.setdefault(key, 0)
+        elif self.awaiting:
+            self.awaiting.pop(key, None)
 
 
 class ExecutorDuties:
     """What an executor does beside folding: look-ups that a fold may not make, and watching
-    leases.
+    leases and groups.
     """
 
     def __init__(
-        self,
-        catalogue: Catalogue,
-        flows: FlowCatalogue,
-        registry: Registry,
-        groups: Collection[str],
-        owner_id: str,
-        clock: Clock,
-        lost_after: int,
+        self, catalogue: Catalogue, sources: Sources, owner_id: str, clock: Clock, lost_after: int
     ):
         self._topics = catalogue
-        self._flows = flows
-        self._registry = registry
-        self._groups = groups
+        self._sources = sources
+        self._flows = sources.flows
         self._owner_id = owner_id
         self._clock = clock
         self._lost_after = lost_after
-        self._plans = Plans(flows, registry)
-        self._watchers: dict[int, Watcher] = {}
-        self._judge_due: dict[int, int] = {}
-        self._awaiting: dict[int, dict[str, int]] = {}
+        self._plans = Plans(sources.flows, sources.registry)
+        self._watches: dict[int, Watch] = {}
+        self._look_due = 0
+        self._loads: Mapping[str, GroupLoad] | None = None
 
     def specs(self, index: int) -> list[StageSpec]:
-        watcher = Watcher(self._owner_id, self._clock, self._lost_after)
-        awaiting: dict[str, int] = {}
-        self._watchers[index], self._awaiting[index] = watcher, awaiting
-
-        def observe(key: str, entity: Entity | None) -> None:
-            if isinstance(entity, Execution) and entity.awaits:
-                awaiting.setdefault(key, 0)
-            elif awaiting:
-                awaiting.pop(key, None)
-
+        watch = Watch(Watcher(self._owner_id, self._clock, self._lost_after), self._topics)
+        self._watches[index] = watch
         return [
             StageSpec(self._topics.requests, intake_fold(index)),
             StageSpec(
                 self._topics.executions,
-                ExecutionFold(self._plans.rules()),
+                ExecutionFold(self._plans.rules(self._topics.shards)),
                 due=_due,
                 timer=_timer,
-                observe=observe,
+                observe=watch.observe,
             ),
             StageSpec(self._topics.admission, admission_fold()),
-            StageSpec(self._topics.workers, leases_fold(), arrived=watcher.arrived),
+            StageSpec(self._topics.workers, leases_fold(), arrived=watch.leases.arrived),
         ]
+
+    def announcement(self, sequence: int) -> Heartbeat:
+        return Heartbeat(
+            self._owner_id,
+            sequence,
+            kind="executor",
+            version=__version__,
+            logic_versions=list(KNOWN_LOGIC_VERSIONS),
+        )
 
     def before_folding(self, now: int) -> None:
         self._flows.poll()
+        if now < self._look_due:
+            return
+        self._look_due = now + LOOK_EVERY
+        board = self._sources.board
+        board.poll()
+        self._loads = board.groups() if board.is_settled else None
+        self._sources.group_topics.turn(self._declared(), now)
+
+    def _declared(self) -> set[str]:
+        """Groups that some shard here knows to be declared, and those of the settings file."""
+        known = {
+            key
+            for watch in self._watches.values()
+            for key, group in watch.groups.index.groups.items()
+            if group.revision and not group.deleted
+        }
+        return {DEFAULT_GROUP, *self._sources.groups, *known}
 
     def taken_over(self, shard: Shard, now: int) -> None:
-        self._judge_due[shard.index] = now + JUDGE_EVERY
+        self._watches[shard.index].judge_due = now + JUDGE_EVERY
 
     def pulse(self, shard: Shard, sequence: int, now: int) -> None:
-        self._watchers[shard.index].sent(sequence, now)
+        self._watches[shard.index].leases.sent(sequence, now)
 
     def turn(self, shard: Shard, now: int) -> None:
-        if now >= self._judge_due[shard.index]:
-            self._judge_due[shard.index] = now + JUDGE_EVERY
-            self._watchers[shard.index].judge(shard, self._topics.workers, now)
-        for key, asked in list(self._awaiting[shard.index].items()):
+        watch = self._watches[shard.index]
+        if now >= watch.judge_due:
+            watch.judge_due = now + JUDGE_EVERY
+            watch.leases.judge(shard, self._topics.workers, now)
+        watch.groups.turn(shard, self._loads, self._sources.group_topics.ids, now)
+        if self._loads is not None:
+            watch.versions.turn(shard, self._sources.board.executors(), now)
+        for key, asked in list(watch.awaiting.items()):
             if now >= asked:
-                self._awaiting[shard.index][key] = now + ASK_AGAIN
+                watch.awaiting[key] = now + ASK_AGAIN
                 self._resolve(shard, key)
 
     def dropped(self, index: int) -> None:
-        for kept in (self._watchers, self._judge_due, self._awaiting):
-            kept.pop(index, None)
+        self._watches.pop(index, None)
 
     def _resolve(self, shard: Shard, key: str) -> None:
         """Look up which revision an execution runs, and write the answer into the log: the first
@@ -133,11 +184,11 @@ class ExecutorDuties:
             return
         content = state.get(content_key(execution.id))
         if isinstance(content, Content):
-            shard.command(self._resolution(execution, content))
+            shard.command(self._resolution(shard.index, execution, content))
 
-    def _resolution(self, execution: Execution, content: Content) -> FlowResolved:
+    def _resolution(self, index: int, execution: Execution, content: Content) -> FlowResolved:
         if content.inline:
-            return FlowResolved(execution.id, 1, self._inline_problem(content.inline))
+            return FlowResolved(execution.id, 1, self._inline_problem(index, content.inline))
         revision = content.requested.revision if content.requested else None
         name = f"{execution.namespace}.{execution.flow_id}"
         for attempt in range(2):
@@ -152,9 +203,14 @@ class ExecutorDuties:
         which = name if revision is None else f"revision {revision} of {name}"
         return FlowResolved(execution.id, 0, f"there is no flow {which}: save it first")
 
-    def _inline_problem(self, text: str) -> str:
+    def _inline_problem(self, index: int, text: str) -> str:
+        known = {
+            key: group.settings
+            for key, group in self._watches[index].groups.index.groups.items()
+            if group.revision and not group.deleted
+        }
         try:
-            parse_flow(text, self._registry, groups=self._groups)
+            parse_flow(text, self._sources.registry, groups={**self._sources.groups, **known})
         except FlowRefused as refusal:
             return str(refusal)
         return ""

@@ -9,18 +9,23 @@ import msgspec
 from croniter import CroniterError
 from pydantic import ValidationError
 
-from kestrapy.machine.commands import TriggerDue, TriggerScheduled
+from kestrapy import __version__
+from kestrapy.machine.commands import Heartbeat, TriggerDue, TriggerScheduled
 from kestrapy.machine.entities import Entity
 from kestrapy.machine.folds import trigger_fold
+from kestrapy.machine.stage import KNOWN_LOGIC_VERSIONS
 from kestrapy.machine.triggers import TriggerState
 from kestrapy.plugins.schedule import dates_after
 from kestrapy.plugins.triggers import ScheduleProperties
+from kestrapy.servers.logic_versions import LogicVersions
 from kestrapy.servers.shard import Shard, StageSpec
+from kestrapy.servers.worker_board import WorkerBoard
 from kestrapy.wire.topics import Catalogue
 
 log = logging.getLogger(__name__)
 
 ASK_AGAIN = 2_000
+LOOK_EVERY = 500
 NEVER = 60_000
 """ms until a trigger without any further date is looked at again."""
 
@@ -28,13 +33,17 @@ NEVER = 60_000
 class SchedulerDuties:
     """What a scheduler does beside folding: it looks up the dates that triggers want."""
 
-    def __init__(self, catalogue: Catalogue):
+    def __init__(self, catalogue: Catalogue, board: WorkerBoard, owner_id: str):
         self._topics = catalogue
+        self._board = board
+        self._owner_id = owner_id
+        self._look_due = 0
         self._wanting: dict[int, dict[str, int]] = {}
+        self._versions: dict[int, LogicVersions] = {}
 
     def specs(self, index: int) -> list[StageSpec]:
         wanting: dict[str, int] = {}
-        self._wanting[index] = wanting
+        self._wanting[index], self._versions[index] = wanting, LogicVersions()
 
         def observe(key: str, entity: Entity | None) -> None:
             if isinstance(entity, TriggerState) and entity.wants_date:
@@ -45,8 +54,19 @@ class SchedulerDuties:
         fold = trigger_fold(self._topics.shards)
         return [StageSpec(self._topics.triggers, fold, due=_due, timer=_timer, observe=observe)]
 
+    def announcement(self, sequence: int) -> Heartbeat:
+        return Heartbeat(
+            self._owner_id,
+            sequence,
+            kind="scheduler",
+            version=__version__,
+            logic_versions=list(KNOWN_LOGIC_VERSIONS),
+        )
+
     def before_folding(self, now: int) -> None:
-        """Nothing to read."""
+        if now >= self._look_due:
+            self._look_due = now + LOOK_EVERY
+            self._board.poll()
 
     def taken_over(self, shard: Shard, now: int) -> None:
         """Nothing to watch."""
@@ -56,8 +76,11 @@ class SchedulerDuties:
 
     def dropped(self, index: int) -> None:
         self._wanting.pop(index, None)
+        self._versions.pop(index, None)
 
     def turn(self, shard: Shard, now: int) -> None:
+        if self._board.is_settled:
+            self._versions[shard.index].turn(shard, self._board.servers("scheduler"), now)
         for key, due in list(self._wanting[shard.index].items()):
             if now < due:
                 continue
