@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 from kestrapy import __version__
 from kestrapy.model.registry import Registry
+from kestrapy.model.worker_group import GroupSettings
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.log import Log
-from kestrapy.servers.executor import ExecutorDuties
+from kestrapy.servers.executor import ExecutorDuties, Sources
 from kestrapy.servers.flow_catalogue import FlowCatalogue
+from kestrapy.servers.group_topics import GroupTopics
 from kestrapy.servers.owner import Owner, OwnerSettings
 from kestrapy.servers.router import Router
 from kestrapy.servers.scheduler import SchedulerDuties
 from kestrapy.servers.worker.running import JobRunner, Supervision
 from kestrapy.servers.worker.worker import Worker, WorkerSettings
+from kestrapy.servers.worker_board import WorkerBoard
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
@@ -67,7 +70,7 @@ def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Ow
     sources = Sources(
         flows=FlowCatalogue(parts.log, parts.codec, topics),
         registry=parts.registry,
-        groups=parts.groups,
+        groups={key: GroupSettings(key) for key in parts.groups},
         board=_board(parts, options),
         group_topics=GroupTopics(parts.log.topics(), topics, threads),
     )

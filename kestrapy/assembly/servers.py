@@ -139,6 +139,7 @@ def _run_owner(
         interval=settings.executor.checkpoint_interval,
         per_batch=settings.executor.commit == "per-batch",
         lost_after=settings.worker.lost_after,
+        heartbeat_interval=settings.worker.heartbeat_interval,
     )
     with ThreadPoolExecutor(2, "checkpoint") as threads, stopping() as stop:
         owner = build(parts, options, threads)

@@ -112,7 +112,7 @@ class Stage:
             return Folded({}, [])
         if isinstance(arrival.command, LogicVersion):
             _require_known(arrival.command.version)
-            position.version = arrival.command.version
+            position.version = max(position.version, arrival.command.version)
         folded = self._step(arrival, at)
         passed = max(at, _due_of(arrival.command)) if folded.changes else at
         self._expire(passed, folded.changes)

@@ -12,10 +12,10 @@ from kestrapy import __version__
 from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.plan import Plan
+from kestrapy.machine import stage
 from kestrapy.machine.commands import FlowResolved, Heartbeat, TimerDue
 from kestrapy.machine.entities import Content, Entity, Execution, TaskRun, content_key
 from kestrapy.machine.folds import ExecutionFold, admission_fold, intake_fold, leases_fold
-from kestrapy.machine.stage import KNOWN_LOGIC_VERSIONS
 from kestrapy.machine.turn import ContentMissing, Rules
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings
@@ -129,7 +129,7 @@ class ExecutorDuties:
             sequence,
             kind="executor",
             version=__version__,
-            logic_versions=list(KNOWN_LOGIC_VERSIONS),
+            logic_versions=list(stage.KNOWN_LOGIC_VERSIONS),
         )
 
     def before_folding(self, now: int) -> None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from kestrapy.machine.commands import GroupLive, GroupReport, NoWorker, PublishAgain
 from kestrapy.machine.entities import Entity, EntityMap, Group, Line, TaskRun, group_key
 from kestrapy.machine.task_runs import HELD_STATES
-from kestrapy.servers.shard import Shard
 from kestrapy.model.worker_group import GroupSettings
+from kestrapy.servers.shard import Shard
 from kestrapy.servers.worker_board import GroupLoad
 
 LOOK_EVERY = 100

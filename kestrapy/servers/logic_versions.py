@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kestrapy.machine import stage
 from kestrapy.machine.commands import LogicVersion
-from kestrapy.machine.stage import KNOWN_LOGIC_VERSIONS
 from kestrapy.servers.shard import Shard
 from kestrapy.servers.worker_board import LiveServer
 
@@ -19,7 +19,8 @@ SAY_AGAIN = 2_000
 def agreed(servers: Sequence[LiveServer]) -> int:
     """The highest version that this build and all of these servers know; 0 where there is none."""
     known = [set(it.beat.logic_versions) for it in servers]
-    return max((it for it in KNOWN_LOGIC_VERSIONS if all(it in each for each in known)), default=0)
+    common = (it for it in stage.KNOWN_LOGIC_VERSIONS if all(it in each for each in known))
+    return max(common, default=0)
 
 
 class LogicVersions:

@@ -10,10 +10,10 @@ from croniter import CroniterError
 from pydantic import ValidationError
 
 from kestrapy import __version__
+from kestrapy.machine import stage
 from kestrapy.machine.commands import Heartbeat, TriggerDue, TriggerScheduled
 from kestrapy.machine.entities import Entity
 from kestrapy.machine.folds import trigger_fold
-from kestrapy.machine.stage import KNOWN_LOGIC_VERSIONS
 from kestrapy.machine.triggers import TriggerState
 from kestrapy.plugins.schedule import dates_after
 from kestrapy.plugins.triggers import ScheduleProperties
@@ -60,7 +60,7 @@ class SchedulerDuties:
             sequence,
             kind="scheduler",
             version=__version__,
-            logic_versions=list(KNOWN_LOGIC_VERSIONS),
+            logic_versions=list(stage.KNOWN_LOGIC_VERSIONS),
         )
 
     def before_folding(self, now: int) -> None:

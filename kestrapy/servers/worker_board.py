@@ -90,7 +90,7 @@ class WorkerBoard(TopicView):
 
     def workers(self, group: str | None = None) -> list[LiveServer]:
         """Live workers in whatever state, by id; of one group, or of all."""
-        found = self._servers("worker")
+        found = self.servers("worker")
         return [it for it in found if group is None or it.beat.worker_group == group]
 
     def worker(self, worker_id: str) -> LiveServer | None:
@@ -98,7 +98,7 @@ class WorkerBoard(TopicView):
 
     def executors(self) -> list[LiveServer]:
         """Live executors, by id; their heartbeats say which logic versions they know."""
-        return self._servers("executor")
+        return self.servers("executor")
 
     def group(self, key: str) -> GroupLoad:
         """All zero for a group of which nothing was heard."""
@@ -164,7 +164,7 @@ class WorkerBoard(TopicView):
                 _drop(kept, now - self._lost_after)
             _drop(self._reports, now - REPORT_KEPT)
 
-    def _servers(self, kind: str) -> list[LiveServer]:
+    def servers(self, kind: str) -> list[LiveServer]:
         oldest = self._clock.monotonic() - self._lost_after
         with self._changed:
             found = [it for at, it in self._heard.values() if at > oldest and it.beat.kind == kind]

@@ -260,18 +260,6 @@ def test_a_job_whose_workers_keep_dying_is_stopped_and_named() -> None:
     assert "3 workers were lost while they ran it (w1, w1', w1'')" in told.error
 
 
-def test_a_job_may_fail_with_its_worker() -> None:
-    driver = Driver(flow(task("a", onWorkerLost="FAIL"))).create().run(a=["lost"])
-    assert driver.ended == "FAILED"
-    assert driver.snapshot("a").error == "its worker w1 was lost, and onWorkerLost is FAIL"
-
-
-def test_a_failure_by_loss_is_retried_where_there_is_a_retry() -> None:
-    document = flow(task("a", onWorkerLost="FAIL", retry=constant(maxAttempts=3)))
-    driver = Driver(document).create().run(a=["lost", "success"])
-    assert driver.ended == "SUCCESS"
-
-
 # Jobs that their topic does not have
 
 
@@ -312,13 +300,6 @@ def test_a_namespaces_default_holds_below_it() -> None:
     assert driver.create().job("a").worker_group == "gpu"
     driver.tell(SettingChanged(NAMESPACE, "", 2, ""))
     assert driver.create(_id(1)).job("a").worker_group == "default"
-
-
-def test_a_key_that_gives_no_group_fails_its_task_run() -> None:
-    document = flow(task("a", workerGroup={"key": "{{ vars.group }}"}), variables={"group": "no"})
-    driver = Driver(document).create()
-    assert driver.ended == "FAILED"
-    assert "`no`" in driver.snapshot("a").error
 
 
 def test_a_bug_in_publishing_harms_the_execution_that_it_is_about(
