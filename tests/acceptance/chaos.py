@@ -1,6 +1,7 @@
-"""Kill and stop every kind of server while executions are created, then judge what came of it.
+"""Kill, stop and restart every kind of server, and brokers, while executions are created; then
+judge what came of it.
 
-Longer than the test, by hand (an existing Kafka by KESTRAPY_KAFKA_BOOTSTRAP_SERVERS, or its own):
+As long as one likes, by hand, on three brokers of its own:
 
     python -m tests.acceptance.chaos --executions 5000 --seconds 600 --seed 7
 """
@@ -9,36 +10,37 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
-import signal
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from kestrapy.adapters.kafka.provision import provide_kafka
 from tests.acceptance import database, marks
-from tests.acceptance.cluster import Cluster, Slot, send
+from tests.acceptance.brokers import KAFKA, Brokers
+from tests.acceptance.cluster import Cluster
 from tests.acceptance.evidence import Follower
+from tests.acceptance.faults import Faults, Timing
 from tests.acceptance.judgement import judge
 
+GROUPS = ("alpha", "beta", "gamma")
 SERVERS = (
     *("indexer", "executor#1", "executor#2", "scheduler", "webserver"),
-    *("worker:alpha#1", "worker:alpha#2", "worker:beta#1", "worker:beta#2"),
+    *(f"worker:{group}#{number}" for group in GROUPS for number in (1, 2)),
 )
 SETTINGS: dict[str, Any] = {
-    "workerGroups": [{"key": "alpha"}, {"key": "beta"}],
+    "workerGroups": [{"key": group} for group in GROUPS],
     "jobPartitions": 4,
     # As low as the settings allow: a supervisor's death is mended after lostAfter.
-    "worker": {"lease": "PT9.5S", "endTasks": "PT0.5S", "lostAfter": "PT10.5S", "threads": 8},
+    "worker": {
+        **{"lease": "PT9.5S", "endTasks": "PT0.5S", "lostAfter": "PT10.5S"},
+        **{"threads": 8, "terminationGracePeriod": "PT5S"},
+    },
 }
 NAMESPACE = "acceptance"
 SHAPES = {
@@ -61,7 +63,7 @@ tasks:
     tasks:
       - {id: a, type: return, format: a, workerGroup: {key: alpha}}
       - {id: b, type: sleep, duration: PT0.7S, workerGroup: {key: beta}}
-      - {id: c, type: log, message: "{{ taskrun.id }}", workerGroup: {key: beta}}
+      - {id: c, type: log, message: "{{ taskrun.id }}", workerGroup: {key: gamma}}
       - id: d
         type: fail
         condition: "{{ taskrun.attemptsCount == 0 }}"
@@ -76,94 +78,33 @@ tasks:
     script: |
 SCRIPT
 """,
+    "program": """\
+tasks:
+  - id: run
+    type: shell.script
+    workerGroup: {key: gamma}
+    script: |
+SCRIPT
+""",
 }
-WEIGHTS = {"one": 3, "two": 3, "fan": 3, "script": 3}
+WEIGHTS = {"one": 3, "two": 3, "fan": 3, "script": 2, "program": 2}
 END_TIMEOUT = 120.0
 
 
 @dataclass(frozen=True)
 class Plan:
-    """seconds: how long executions are created and servers killed. pause: between kills, s.
-    at_once: how many servers are harmed, drawn each time. acts: weights of kill, away and stop.
-    away: s, longer than the session of a consumer group."""
+    """seconds: how long executions are created, and servers and brokers harmed."""
 
     seed: int
     executions: int = 500
     seconds: float = 60.0
-    pause: tuple[float, float] = (0.5, 2.5)
-    at_once: tuple[int, ...] = (1, 1, 1, 2, 3)
-    acts: tuple[int, ...] = (8, 1, 1)
-    away: float = 8.0
+    rolling: int = 1
     clients: int = 8
 
 
 def flow_source(shape: str, mark_file: Path) -> str:
     text = "".join(f"      {line}\n" for line in marks.script(mark_file).splitlines())
     return f"id: {shape}\nnamespace: {NAMESPACE}\n" + SHAPES[shape].replace("SCRIPT\n", text)
-
-
-class Killer:
-    """Harms servers while something goes on.
-
-    kill: they are started again at once. away: they are for longer than their session, so that
-    others take over. stop: they are for as long, and come back as zombies.
-    """
-
-    def __init__(self, cluster: Cluster, plan: Plan):
-        self.harm: Counter[str] = Counter()
-        self._cluster = cluster
-        self._plan = plan
-        self._random = random.Random(plan.seed)
-        self._away: dict[str, tuple[float, Callable[[], None]]] = {}
-
-    def run(self) -> None:
-        """For the plan's time, in a thread that goes on. What has to end later, ends in peace."""
-        end = time.monotonic() + self._plan.seconds
-        while time.monotonic() < end:
-            time.sleep(self._random.uniform(*self._plan.pause))
-            self._mend(time.monotonic())
-            here = [it for it in SERVERS if it not in self._away]
-            at_once = min(len(here), self._random.choice(self._plan.at_once))
-            for name in self._random.sample(here, at_once):
-                self._harm(name)
-        self._mend(math.inf)
-
-    def _harm(self, name: str) -> None:
-        act = self._random.choices(("kill", "away", "stop"), self._plan.acts)[0]
-        slot, until = self._cluster.slots[name], time.monotonic() + self._plan.away
-        # Of a worker: its child alone, which its supervisor starts again; its supervisor; or both.
-        part = self._random.choice(("child", "supervisor", "both")) if slot.kind == "worker" else ""
-        if act == "stop":
-            # The supervisor goes on: it is what ends the tasks of a worker that is stopped.
-            part = part and "child"
-            self._away[name] = until, self._send(slot, signal.SIGSTOP, part)
-        else:
-            self._send(slot, signal.SIGKILL, part)
-            if part != "child":
-                slot.wait()
-                due = until if act == "away" else 0.0
-                self._away[name] = due, lambda: self._cluster.start(name)
-        self.harm[" ".join(filter(None, (act, slot.kind, part)))] += 1
-        self._mend(0.0)
-
-    def _send(self, slot: Slot, number: signal.Signals, part: str) -> Callable[[], None]:
-        """-> what lets those go on that were stopped."""
-        reached = [*slot.worker_pids()] if part in ("child", "both") else []
-        reached += [slot.pid] if part != "child" else []
-        for pid in reached:
-            send(pid, number)
-
-        def go_on() -> None:
-            for pid in reached:
-                send(pid, signal.SIGCONT)
-
-        return go_on
-
-    def _mend(self, now: float) -> None:
-        for name, (due, mend) in list(self._away.items()):
-            if due <= now:
-                del self._away[name]
-                mend()
 
 
 class Load:
@@ -194,19 +135,21 @@ class Load:
         self.acknowledged[self._api.submit(NAMESPACE, shape, **inputs)] = shape, word
 
 
-def run(cluster: Cluster, plan: Plan) -> dict[str, Any]:
+def run(cluster: Cluster, brokers: Brokers | None, plan: Plan) -> dict[str, Any]:
     """The whole run on a cluster that has no server yet. -> the summary; "problems" is empty where
-    every promise was kept."""
+    every promise was kept. brokers: None to leave them in peace."""
     begin = time.monotonic()
     mark_file = cluster.folder / "marks"
     cluster.start(*SERVERS)
     cluster.await_ready()
     for shape in SHAPES:
         cluster.api.save_flow(flow_source(shape, mark_file))
-    load, killer = Load(cluster, plan), Killer(cluster, plan)
+    load = Load(cluster, plan)
+    timing = Timing(plan.seconds, rolling=plan.rolling)
+    faults = Faults(cluster, brokers, plan.seed, SERVERS, timing)
     with ThreadPoolExecutor(1, "load") as threads:
         loading = threads.submit(load.run)
-        killer.run()
+        faults.run()
         loading.result()
     parts = cluster.parts()
     with Follower(parts) as follower:
@@ -216,7 +159,8 @@ def run(cluster: Cluster, plan: Plan) -> dict[str, Any]:
     codes = cluster.stop()
     summary = judge(cluster, load.acknowledged, mark_file)
     summary["problems"] += [f"{it} ended with {code}" for it, code in codes.items() if code]
-    summary["harm"] = dict(sorted(killer.harm.items()))
+    summary["problems"] += faults.harm.problems
+    summary["harm"] = dict(sorted(faults.harm.done.items())) | {"spared": faults.harm.spared}
     summary["seed"], summary["seconds"] = plan.seed, round(time.monotonic() - begin)
     (cluster.folder / "summary.json").write_text(json.dumps(summary, indent=2))
     return summary
@@ -227,14 +171,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--executions", type=int, default=500)
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--rolling", type=int, default=1, help="restarts of all servers (1)")
+    parser.add_argument("--out", type=Path, help="also write the summary there, as JSON")
     options = parser.parse_args()
-    plan = Plan(options.seed, options.executions, options.seconds)
+    plan = Plan(options.seed, options.executions, options.seconds, options.rolling)
     folder = Path(tempfile.mkdtemp(prefix="kestrapy-chaos-"))
     with (
-        provide_kafka() as kafka,
-        Cluster(folder, kafka.bootstrap_servers, f"c{uuid4().hex[:12]}.", SETTINGS) as cluster,
+        Brokers(folder / "kafka") as brokers,
+        Cluster(folder, brokers.servers, f"c{uuid4().hex[:12]}.", SETTINGS, KAFKA) as cluster,
     ):
-        summary = run(cluster, plan)
+        summary = run(cluster, brokers, plan)
     print(json.dumps(summary, indent=2), f"logs: {folder}", sep="\n")
     return 1 if summary["problems"] else 0
 

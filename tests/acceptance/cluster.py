@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import httpx
@@ -107,19 +107,27 @@ class Slot:
 
 
 class Cluster:
-    """Any number of servers of one installation. extra: settings beside those that differ anyway.
+    """Any number of servers of one installation. extra: settings beside those that differ anyway;
+    kafka: those of the section of that name.
 
     Leaving it ends every process, also where the test failed, and prints the logs' ends then.
     """
 
-    def __init__(self, folder: Path, bootstrap_servers: str, prefix: str, extra: Mapping[str, Any]):
+    def __init__(
+        self,
+        folder: Path,
+        bootstrap_servers: str,
+        prefix: str,
+        extra: Mapping[str, Any],
+        kafka: Mapping[str, Any] = MappingProxyType({}),
+    ):
         self.folder = folder
         self.config_file = folder / "kestrapy.yaml"
         self.slots: dict[str, Slot] = {}
         (self._web_port,) = free_ports("127.0.0.1", 1)
         document = {
             "dataDir": str(folder / "data"),
-            "kafka": {"bootstrapServers": bootstrap_servers, "topicPrefix": prefix},
+            "kafka": {"bootstrapServers": bootstrap_servers, "topicPrefix": prefix, **kafka},
             "webserver": {"port": self._web_port},
             **extra,
         }

@@ -7,11 +7,12 @@ no encryption, so it listens on loopback unless told otherwise.
 from __future__ import annotations
 
 import math
+import random
 import signal
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,10 @@ from kestrapy.errors import LogUnavailable, OperatorError
 TRY_S = 0.2
 """How long one attempt to reach the brokers takes."""
 RETRIES_OF_FREE_PORTS = 2
+
+_FIRST_PORT = 10_000
+_FIRST_OUTGOING_PORT = 32_768
+_OUTGOING_PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 class PortTaken(OperatorError):
@@ -180,9 +185,28 @@ def run_broker(data_dir: Path, port: int) -> None:
 
 
 def free_ports(host: str, count: int) -> list[int]:
-    """Different ports that nobody listens on now; another process may take one at any time."""
+    """Different ports that nobody listens on now; another process may take one at any time.
+
+    Below those that the system gives to outgoing connections: clients that ask again and again for
+    a server that is away would sooner or later sit on its port themselves.
+    """
+    candidates = random.SystemRandom().sample(
+        range(_FIRST_PORT, _first_outgoing_port()), 50 * count
+    )
+    found: list[int] = []
     with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((host, 0))
-        return [each.getsockname()[1] for each in sockets]
+        for port in candidates:
+            each = held.enter_context(socket.socket())
+            with suppress(OSError):
+                each.bind((host, port))
+                found.append(port)
+            if len(found) == count:
+                return found
+    raise OperatorError(f"{host}: too few free ports; {len(found)} of {count} were found")
+
+
+def _first_outgoing_port() -> int:
+    try:
+        return int(_OUTGOING_PORTS.read_text().split()[0])
+    except OSError:  # not Linux
+        return _FIRST_OUTGOING_PORT

@@ -96,6 +96,16 @@ class Node:
             self._process.kill()
             self._process.wait()
 
+    def pause(self) -> None:
+        """Stop the process where it is, as if it hung: its connections stay, and nobody answers."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a process go on that was paused."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+
     def complaint(self) -> str:
         """The end of what the process wrote into the log since its last start."""
         with self.log.open("rb") as log:
