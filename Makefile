@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := kestrapy tests $(wildcard benchmarks/*.py examples/*.py)
 
-.PHONY: venv demo test check bench-smoke clean
+.PHONY: venv demo test check bench-smoke chaos clean
 
 venv: .venv/installed
 
@@ -31,6 +31,12 @@ check: venv
 
 bench-smoke: venv
 	$(BIN)/python -m benchmarks.smoke
+
+# Five minutes of faults on three brokers; SEED chooses who is harmed when.
+SEED ?= 1
+chaos: venv
+	$(BIN)/python -m tests.acceptance.chaos --executions 2000 --seconds 300 --rolling 2 --seed $(SEED) \
+	  --out benchmarks/results/chaos-$(SEED).json
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist

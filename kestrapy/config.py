@@ -72,7 +72,11 @@ class Kafka(Section):
         "kestrapy.", pattern=f"^{TOPIC_PREFIX}$", description="What all topics' names begin with."
     )
     replication_factor: int = Field(
-        -1, ge=-1, le=32_767, description="Replicas of topics that are made; -1: the brokers' own."
+        -1,
+        ge=-1,
+        le=32_767,
+        description="Replicas of topics that are made; -1: three on three brokers or more, else the"
+        " brokers' own.",
     )
     schema_registry_url: SecretStr | None = Field(
         None, description="Schema registry with Confluent's API; may have `user:password@`."

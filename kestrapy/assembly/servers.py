@@ -80,8 +80,12 @@ def ensure_topics(parts: Parts) -> list[str]:
     """
     topics = parts.log.topics()
     specs = parts.catalogue.specs(parts.groups)
-    made = topics.create(specs, TOPICS_TIMEOUT)
-    described = topics.describe([spec.name for spec in specs], TOPICS_TIMEOUT)
+    names = [spec.name for spec in specs]
+    described = topics.describe(names, TOPICS_TIMEOUT)
+    missing = [spec for spec in specs if spec.name not in described]
+    made = topics.create(missing, TOPICS_TIMEOUT)
+    if missing:
+        described = topics.describe(names, TOPICS_TIMEOUT)
     wrong = [problem for spec in specs for problem in unfit(spec, described.get(spec.name))]
     if wrong:
         raise TopicUnfit("; ".join(wrong))

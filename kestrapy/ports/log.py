@@ -207,7 +207,8 @@ class TopicSpec:
 @dataclass(frozen=True)
 class TopicDescription:
     """A topic as it is. configs: those settings that ``TopicSpec`` named may be compared with
-    these. id: another one where a topic of this name was made anew.
+    these. id: another one where a topic of this name was made anew. brokers: how many the cluster
+    has now.
     """
 
     name: str
@@ -215,6 +216,7 @@ class TopicDescription:
     replication_factor: int
     configs: Mapping[str, str]
     id: str = ""
+    brokers: int = 1
 
 
 class Topics(Protocol):

@@ -16,25 +16,28 @@ import signal
 from typing import Any, NoReturn
 
 from kestrapy.supervisor import linux
+from kestrapy.supervisor.deadline import Deadline
 
 END_POLITELY = signal.SIGUSR1
 """SIGTERM to the task's group; what goes on may, until END_NOW."""
 END_NOW = signal.SIGTERM
 """SIGKILL to all that descends from the task. The supervisor's death is the same signal."""
+_LONG = 5.0
+"""Seconds between two looks while there is no lease."""
 WAITED_FOR = (signal.SIGCHLD, END_POLITELY, END_NOW)
 """All signals are blocked by the supervisor before it forks, so that none of these is missed."""
 
 
 class Order:
-    """A task to start. lease: boot time (ms) after which it must not start, None for no limit."""
+    """A task to start. deadline: after which it must neither start nor go on."""
 
-    def __init__(self, request: dict[str, Any], streams: list[int], lease: int | None):
+    def __init__(self, request: dict[str, Any], streams: list[int], deadline: Deadline):
         self.argv: list[str] = request["argv"]
         self.env: dict[str, str] = request["env"]
         self.cwd: str = request["cwd"]
         self.name: str = request["name"]
         self.streams = streams
-        self.lease = lease
+        self.deadline = deadline
 
 
 def guard(order: Order, report: int, supervisor: int) -> NoReturn:
@@ -49,7 +52,7 @@ def guard(order: Order, report: int, supervisor: int) -> NoReturn:
         linux.set_name(f"task {order.name}")
         task = _start(order, report)
         if task is not None:
-            _watch(task)
+            _watch(task, order.deadline)
     finally:
         code = _end_all(task)
         if task is not None:
@@ -97,7 +100,7 @@ def _become_task(order: Order, guardian: int, failure_end: int) -> NoReturn:
         for number, stream in enumerate((stdin, *order.streams)):
             os.dup2(stream, number)
         linux.restore_signals()
-        if order.lease is None or linux.boottime() < order.lease:
+        if not order.deadline.is_over():
             os.execvpe(order.argv[0], order.argv, order.env)  # noqa: S606 - a task is a program
     except OSError as error:
         failure = {"errno": error.errno or 1, "error": str(error.strerror)}
@@ -108,19 +111,28 @@ def _become_task(order: Order, guardian: int, failure_end: int) -> NoReturn:
         os._exit(127)
 
 
-def _watch(task: int) -> None:
-    """Until the task ended by itself, or END_NOW came."""
+def _watch(task: int, deadline: Deadline) -> None:
+    """Until the task ended by itself, END_NOW came, or the lease is over.
+
+    The supervisor looks after the lease, too, and more often: this is for when it is stopped."""
     polite = False
-    while True:
+    while not deadline.is_over():
         ended = os.waitid(os.P_PID, task, os.WEXITED | os.WNOWAIT | os.WNOHANG)
         if ended and not (polite and linux.descendants(os.getpid())):
             return
-        caught = signal.sigwait(WAITED_FOR)
+        caught = _next_signal(deadline)
         if caught == END_NOW:
             return
         if caught == END_POLITELY:
             polite = True
             _kill_group(task, signal.SIGTERM)
+
+
+def _next_signal(deadline: Deadline) -> int:
+    """0: none until the lease would have been over as it stands now."""
+    left = deadline.left()
+    caught = signal.sigtimedwait(WAITED_FOR, _LONG if left is None else max(0, left / 1000))
+    return caught.si_signo if caught is not None else 0
 
 
 def _kill_group(task: int, how: signal.Signals) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from kestrapy.supervisor import linux
 from kestrapy.supervisor.channel import Channel, Message
+from kestrapy.supervisor.deadline import Deadline
 from kestrapy.supervisor.keeper import Keeper
 from kestrapy.supervisor.tasks import Tasks
 
@@ -36,9 +37,9 @@ class Supervisor:
         self._keeper = keeper
         self._grace = grace
         self._selector = selectors.DefaultSelector()
-        self._tasks = Tasks(self._selector, self._say)
+        self._deadline = Deadline()
+        self._tasks = Tasks(self._selector, self._say, self._deadline)
         self._channel: Channel | None = None
-        self._lease: int | None = None
         self._over = False
         self._clearing = False
         self._stopping: set[int] = set()
@@ -64,8 +65,9 @@ class Supervisor:
             due = [self._tasks.tick(now), self._clear(), self._advance(now)]
             if self._finished and not self._clearing:
                 return self._keeper.exit_code if self._keeper else 0
-            if self._lease is not None and not self._over:
-                due.append(now + min(_LEASE_CHECK, (self._lease - linux.boottime()) / 1000))
+            left = self._deadline.left()
+            if left is not None and not self._over:
+                due.append(now + min(_LEASE_CHECK, left / 1000))
             at = min((it for it in due if it is not None), default=None)
             timeout = None if at is None else max(0.0, at - time.monotonic())
             ready = self._selector.select(timeout)
@@ -90,7 +92,8 @@ class Supervisor:
             return now
         if now < keeper.start_at:
             return keeper.start_at
-        self._lease, self._over = None, False
+        self._deadline.clear()
+        self._over = False
         self._connect(keeper.start(now))
         return None
 
@@ -136,7 +139,7 @@ class Supervisor:
             case "kill":
                 self._tasks.kill(message["id"], message["grace"], time.monotonic())
             case "lease":
-                self._lease = max(message["until"], self._lease or 0)
+                self._deadline.extend(message["until"])
             case "announce" if self._keeper:
                 self._keeper.announce(message["worker"])
             case "settle" if self._keeper:
@@ -148,12 +151,12 @@ class Supervisor:
                 os.close(stream)
             self._tasks.refuse(request["id"], 0, "the lease is over")
         else:
-            self._tasks.spawn(request, streams, self._lease)
+            self._tasks.spawn(request, streams)
 
     # -- ends -----------------------------------------------------------------------------------
 
     def _check_lease(self) -> None:
-        if self._lease is not None and not self._over and linux.boottime() >= self._lease:
+        if not self._over and self._deadline.is_over():
             self._over = self._clearing = True
 
     def _finish(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from kestrapy.supervisor import linux
 from kestrapy.supervisor.channel import Message
+from kestrapy.supervisor.deadline import Deadline
 from kestrapy.supervisor.guardian import END_NOW, END_POLITELY, Order, guard
 
 _STUCK = 1.0
@@ -37,9 +38,15 @@ class _Task:
 class Tasks:
     """say: sends a message to the worker. A task's end is told when nothing of it is alive."""
 
-    def __init__(self, selector: selectors.BaseSelector, say: Callable[[Message], None]):
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        say: Callable[[Message], None],
+        deadline: Deadline,
+    ):
         self._selector = selector
         self._say = say
+        self._deadline = deadline
         self._by_guardian: dict[int, _Task] = {}
         self._orphaned: list[_Task] = []
 
@@ -52,14 +59,14 @@ class Tasks:
         """A guardian died before its task's processes: they are ours to find and kill."""
         return bool(self._orphaned)
 
-    def spawn(self, request: dict[str, Any], streams: list[int], lease: int | None) -> None:
+    def spawn(self, request: dict[str, Any], streams: list[int]) -> None:
         reader, writer = os.pipe()
         supervisor = os.getpid()
         kept = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
             guardian = os.fork()
             if guardian == 0:
-                guard(Order(request, streams, lease), writer, supervisor)
+                guard(Order(request, streams, self._deadline), writer, supervisor)
         except OSError as error:  # no memory, or too many processes
             os.close(reader)
             self.refuse(request["id"], error.errno or errno.EAGAIN, f"fork: {error.strerror}")

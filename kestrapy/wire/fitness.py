@@ -50,6 +50,12 @@ def _safety(described: TopicDescription) -> list[str]:
     if described.configs.get("unclean.leader.election.enable", "false") == "true":
         problems.append("unclean.leader.election.enable is true: set it to false")
     replicated = described.replication_factor >= _REPLICAS_WITH_ONE_TO_SPARE
+    if not replicated and described.brokers >= _REPLICAS_WITH_ONE_TO_SPARE:
+        problems.append(
+            f"has {described.replication_factor} of {_REPLICAS_WITH_ONE_TO_SPARE} replicas on"
+            f" {described.brokers} brokers: reassign its partitions to three of them, or make it"
+            " anew (kafka.replicationFactor: 3)"
+        )
     if replicated and described.configs.get("min.insync.replicas", "2") in ("0", "1"):
         problems.append(
             f"min.insync.replicas is 1 with {described.replication_factor} replicas: set it to 2"

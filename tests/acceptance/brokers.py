@@ -29,7 +29,6 @@ class Brokers:
 
     def __enter__(self) -> Self:
         self.servers = self._broker.start()
-        self._admin = AdminClient({"bootstrap.servers": self.servers, "log_level": 0})
         return self
 
     def __exit__(
@@ -42,9 +41,15 @@ class Brokers:
         self._broker.kill()
 
     def are_in_sync(self) -> bool:
-        """Whether all brokers are there, and every partition has all of its replicas in sync."""
+        """Whether each broker says that all are there, and every replica is in sync. One alone may
+        not have heard of a death yet."""
+        return all(map(self._sees_all, self.servers.split(",")))
+
+    def _sees_all(self, server: str) -> bool:
+        # A new client each time, for one that knows the others would ask any of them.
+        admin = AdminClient({"bootstrap.servers": server, "log_level": 0})
         try:
-            found = self._admin.list_topics(timeout=_TRY_S)
+            found = admin.list_topics(timeout=_TRY_S)
         except KafkaException:
             return False
         partitions = [it for topic in found.topics.values() for it in topic.partitions.values()]
@@ -67,8 +72,3 @@ class Brokers:
     def resume_all(self) -> None:
         for node in self._broker.nodes:
             node.resume()
-
-    def leader_of(self, topic: str, partition: int) -> int:
-        """The number of the broker that leads a partition, -1 for none."""
-        found = self._admin.list_topics(topic, timeout=10 * _TRY_S)
-        return found.topics[topic].partitions[partition].leader - 1

@@ -15,11 +15,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+from rich.console import Console
+from rich.table import Table
 
 from tests.acceptance import database, marks
 from tests.acceptance.brokers import KAFKA, Brokers
@@ -147,19 +151,24 @@ def run(cluster: Cluster, brokers: Brokers | None, plan: Plan) -> dict[str, Any]
     load = Load(cluster, plan)
     timing = Timing(plan.seconds, rolling=plan.rolling)
     faults = Faults(cluster, brokers, plan.seed, SERVERS, timing)
-    with ThreadPoolExecutor(1, "load") as threads:
-        loading = threads.submit(load.run)
-        faults.run()
-        loading.result()
-    parts = cluster.parts()
-    with Follower(parts) as follower:
-        follower.await_ends(load.acknowledged, END_TIMEOUT)
-    url = cluster.settings.store_url
-    cluster.wait_for(lambda: database.is_indexed(parts, url), "the indexer to have read everything")
+    parts, url = cluster.parts(), cluster.settings.store_url
+
+    def use() -> None:
+        load.run()
+        faults.harm.over.wait()
+        with Follower(parts) as follower:
+            follower.await_ends(load.acknowledged, END_TIMEOUT)
+        cluster.wait_for(lambda: database.is_indexed(parts, url), "the indexer to have read all")
+
+    with ThreadPoolExecutor(1, "user") as threads:
+        using = threads.submit(use)
+        faults.run(using.done)
+        using.result()
     codes = cluster.stop()
     summary = judge(cluster, load.acknowledged, mark_file)
-    summary["problems"] += [f"{it} ended with {code}" for it, code in codes.items() if code]
-    summary["problems"] += faults.harm.problems
+    ends = [f"{it} ended with {code}" for it, code in codes.items() if code]
+    summary["problems"] += ends + faults.harm.problems
+    summary["verdict"]["servers that did not end well"] = len(ends + faults.harm.problems)
     summary["harm"] = dict(sorted(faults.harm.done.items())) | {"spared": faults.harm.spared}
     summary["seed"], summary["seconds"] = plan.seed, round(time.monotonic() - begin)
     (cluster.folder / "summary.json").write_text(json.dumps(summary, indent=2))
@@ -181,8 +190,26 @@ def main() -> int:
         Cluster(folder, brokers.servers, f"c{uuid4().hex[:12]}.", SETTINGS, KAFKA) as cluster,
     ):
         summary = run(cluster, brokers, plan)
-    print(json.dumps(summary, indent=2), f"logs: {folder}", sep="\n")
+    if options.out is not None:
+        options.out.write_text(json.dumps(summary, indent=2) + "\n")
+    show(summary)
+    print(f"everything: {folder / 'summary.json'}, logs beside it")
     return 1 if summary["problems"] else 0
+
+
+def show(summary: Mapping[str, Any]) -> None:
+    """The verdict, what was done, and the first problems."""
+    verdict = Table("promise", "broken", title=f"seed {summary['seed']}")
+    for promise, count in summary["verdict"].items():
+        verdict.add_row(promise, str(count), style="red" if count else "")
+    counts = Table("counted", "")
+    for name, value in summary.items():
+        if isinstance(value, int):
+            counts.add_row(name, str(value))
+    harm = Table("fault", "times")
+    for fault, times in summary["harm"].items():
+        harm.add_row(fault, str(times))
+    Console(width=100).print(verdict, counts, harm, *summary["problems"][:20])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 kill: SIGKILL, and started again at once. away: the same, but started again only after more than the
 session of its consumer group, so that others take over. stop: SIGSTOP, and SIGCONT as long after.
 restart: SIGTERM to one server after the other, the next one when the last one is ready again.
-Of a worker, a fault meets the child, its supervisor, or both.
+Of a worker, a fault meets the child, its supervisor, or both; its tasks' guardians always go on.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,6 +24,8 @@ from tests.acceptance.cluster import Cluster, Slot, send
 PARTS = ("child", "supervisor", "both")
 LOOK_EVERY = 0.1
 RESTART_TIMEOUT = 90.0
+KEEP_PAUSE = 1.0
+"""Seconds before a server that ended by itself is started again."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Timing:
     rolling: how many restarts of all servers, one after the other."""
 
     seconds: float
-    pause: tuple[float, float] = (0.5, 2.5)
+    pause: tuple[float, float] = (1.0, 4.0)
     at_once: tuple[int, ...] = (1, 1, 1, 2, 3)
     acts: tuple[int, ...] = (8, 1, 1)
     away: float = 8.0
@@ -86,11 +89,13 @@ def drawn_of_brokers(seed: int, timing: Timing) -> list[Fault]:
 @dataclass
 class Harm:
     """done: how often what was done to which kind of server. spared: faults whose server was not
-    there. problems: of servers that were told to end, and did not do it well."""
+    there. problems: of servers that were told to end, and did not do it well. over: no more is to
+    come."""
 
     done: Counter[str] = field(default_factory=Counter)
     spared: int = 0
     problems: list[str] = field(default_factory=list)
+    over: threading.Event = field(default_factory=threading.Event)
 
 
 class Faults:
@@ -107,7 +112,8 @@ class Faults:
         self.harm = Harm()
         self._cluster = cluster
         self._brokers = brokers
-        self._seconds = timing.seconds
+        self._timing = timing
+        self._brokers_due = 0.0
         self._due = drawn(seed, servers, timing)
         self._due_of_brokers = drawn_of_brokers(seed, timing) if brokers is not None else []
         self._away: dict[str, tuple[float, Callable[[], None]]] = {}
@@ -118,20 +124,31 @@ class Faults:
         ]
         self._restarting: Restart | None = None
 
-    def run(self) -> None:
-        """For the timing's seconds, in a thread that goes on. What has to end later, ends well:
-        whoever is away is back, and a restart of all servers is finished."""
+    def run(self, is_over: Callable[[], bool]) -> None:
+        """Harm for the timing's seconds; then until is_over only keep alive, as a parent does, who
+        starts again what ended. In a thread that goes on, as what it starts ends with it."""
         begin = time.monotonic()
-        now = 0.0
-        while now < self._seconds or self._restarting is not None:
-            self._mend(now)
-            if now < self._seconds:
+        while not is_over():
+            now = time.monotonic() - begin
+            self._mend(now if now < self._timing.seconds else math.inf)
+            if now < self._timing.seconds:
                 self._harm_servers(now)
                 self._harm_a_broker(now)
+            else:
+                self._restarts.clear()
+                if self._restarting is None:
+                    self.harm.over.set()
             self._restart(now)
+            self._keep(now)
             time.sleep(LOOK_EVERY)
-            now = time.monotonic() - begin
-        self._mend(math.inf)
+
+    def _keep(self, now: float) -> None:
+        """Servers end by themselves where the log does not answer them while they start."""
+        for name, slot in self._cluster.slots.items():
+            busy = name in self._away or self._is_restarting(name)
+            if not busy and slot.exit_code() is not None:
+                self.harm.done[f"ended by itself {slot.kind}"] += 1
+                self._away[name] = now + KEEP_PAUSE, lambda it=name: self._cluster.start(it)  # type: ignore[misc]
 
     def _harm_servers(self, now: float) -> None:
         while self._due and self._due[0].at <= now:
@@ -159,12 +176,13 @@ class Faults:
             return
         fault = self._due_of_brokers[0]
         others = any(name.startswith("broker") for name in self._away)
-        if others or not self._brokers.are_in_sync():
+        if others or now < self._brokers_due or not self._brokers.are_in_sync():
             return
         del self._due_of_brokers[0]
         commit = self._brokers.pause if fault.act == "stop" else self._brokers.kill
         mend = commit(int(fault.name.removeprefix("broker#")))
         self._away[fault.name] = now + fault.lasts, mend
+        self._brokers_due = now + fault.lasts + self._timing.broker_pause[0]
         self._count(fault, "broker")
 
     def _count(self, fault: Fault, kind: str) -> None:
@@ -186,12 +204,10 @@ class Faults:
             self._restarting = None
         while self._restarting is None and self._restarts and self._restarts[0][0] <= now:
             name = self._restarts[0][1]
-            if name in self._away:
+            if name in self._away or not self._cluster.slots[name].is_ready():
                 return
             del self._restarts[0]
             self._restarting = Restart(self._cluster, name, now, self.harm)
-        if self._restarting is None and now >= self._seconds:
-            self._restarts.clear()
 
 
 class Restart:

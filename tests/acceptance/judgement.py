@@ -23,22 +23,37 @@ Asked = tuple[str, str]
 """Shape and word of an execution that was acknowledged."""
 
 
+VERDICT = (
+    ("lost", ("outcomes", "dead letters", "results without a task that ended")),
+    ("started by two owners at once", ("grants", "marks")),
+    ("task runs without exactly one accepted result", ("results",)),
+    ("diverged", ("refold",)),
+    ("database differs from the log", ("database",)),
+    ("alarms in logs", ("logs",)),
+)
+"""What the promises come down to, and which kinds of problems are counted in each row."""
+
+
 def judge(cluster: Cluster, acknowledged: Mapping[str, Asked], mark_file: Path) -> dict[str, Any]:
-    """-> what was counted, and "problems": a line for each promise that was not kept."""
+    """-> "verdict", a number for each promise, all 0 where they were kept; "problems", a line for
+    each that was not; and what was counted beside."""
     found = read_all(cluster.parts())
     ownership = Ownership(found.executions)
     ran = marks.read_marks(mark_file)
     refolded = refold.refold(cluster.parts(), found.executions)
     wrong = {
-        "ownership": ownership.problems(found.jobs, found.inbox),
+        "grants": ownership.wrong_grants(found.inbox),
+        "results": ownership.wrong_results(found.jobs),
         "refold": refold.problems(refolded, found.events, found.jobs, found.inbox),
         "database": database.problems(cluster.settings.store_url, found.events, found.logs),
         "marks": marks.problems(ran, ownership.owners, cluster.worker_ids),
+        "results without a task that ended": unfounded(ownership, found.jobs, ran),
         "outcomes": outcomes(acknowledged, found.events),
         "dead letters": [it.content.reason for it in found.letters],
         "logs": alarms(cluster),
     }
     return {
+        "verdict": {row: sum(len(wrong[kind]) for kind in kinds) for row, kinds in VERDICT},
         "problems": [f"{name}: {it}" for name, lines in wrong.items() for it in lines],
         "executions": dict(Counter(shape for shape, _ in acknowledged.values())),
         **found.counts(),
@@ -85,6 +100,19 @@ def read_all(parts: Parts) -> Found:
         logs=read_topic(parts, topics.logs),
         letters=read_topic(parts, topics.dead_letter),
     )
+
+
+def unfounded(
+    ownership: Ownership, jobs: list[Seen], ran: Mapping[marks.Fence, marks.Epoch]
+) -> list[str]:
+    """Scripts whose success counts, though they did not write down that they ended."""
+    scripts = {(it.content.task_run_id, it.content.epoch) for it in jobs if _is_script(it)}
+    good = sorted(it for it in scripts if ownership.has_succeeded(it))
+    return [f"{it} succeeded, says its worker" for it in good if it not in ran or not ran[it].ends]
+
+
+def _is_script(job: Seen) -> bool:
+    return str(job.content.task_type).lower().endswith("shell.script")
 
 
 def _twice(seen: list[Seen]) -> int:

@@ -49,12 +49,21 @@ class Ownership:
                         self.ends[fence] = LOST
 
     def problems(self, jobs: Iterable[Seen], inbox: Iterable[Seen]) -> list[str]:
-        """Grants to others than the owner; task runs without exactly one result that counts."""
+        """Of grants and of results."""
+        return [*self.wrong_grants(inbox), *self.wrong_results(jobs)]
+
+    def wrong_grants(self, inbox: Iterable[Seen]) -> list[str]:
+        """Those to others than the owner."""
+        grants = [it.content for it in inbox if isinstance(it.content, Granted)]
+        return [
+            f"{_fence(it)} was granted to {it.worker_id}, not to its owner"
+            for it in grants
+            if self.owners.get(_fence(it)) != it.worker_id
+        ]
+
+    def wrong_results(self, jobs: Iterable[Seen]) -> list[str]:
+        """Task runs without exactly one result that counts, in their last epoch."""
         wrong = []
-        for seen in inbox:
-            it = seen.content
-            if isinstance(it, Granted) and self.owners.get(_fence(it)) != it.worker_id:
-                wrong.append(f"{_fence(it)} was granted to {it.worker_id}, not to its owner")
         epochs = defaultdict(set)
         for seen in jobs:
             epochs[seen.content.task_run_id].add(seen.content.epoch)
@@ -62,12 +71,12 @@ class Ownership:
             last = max(found)
             if found != set(range(1, last + 1)):
                 wrong.append(f"{run} has the epochs {sorted(found)}")
-            good = [epoch for epoch in found if self._succeeded((run, epoch))]
+            good = [epoch for epoch in found if self.has_succeeded((run, epoch))]
             if good != [last]:
                 wrong.append(f"{run}: epochs {good} of {last} have a result that counts")
         return wrong
 
-    def _succeeded(self, fence: Fence) -> bool:
+    def has_succeeded(self, fence: Fence) -> bool:
         end = self.ends.get(fence)
         return isinstance(end, Result) and end.state == "SUCCESS"
 

@@ -128,7 +128,8 @@ class Cluster:
 
     extra: settings of librdkafka that win over ours, such as those for TLS and SASL; with the
     prefix ``producer.``, ``consumer.`` or ``admin.`` for clients of that family only.
-    replication_factor: of topics that are created; -1 for the broker's default.
+    replication_factor: of topics that are created; -1 for three on three brokers or more, else the
+    brokers' default.
     Raises SettingsRefused where extra would break the log's contract.
     """
 

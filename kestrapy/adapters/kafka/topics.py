@@ -24,27 +24,35 @@ Key = TypeVar("Key")
 
 _REQUIRED = {"message.timestamp.type": "LogAppendTime"}
 """Of every topic: ``Record.timestamp`` is the broker's, since clocks of clients disagree."""
+REPLICAS = 3
+_REPLICATED = {"min.insync.replicas": "2", "unclean.leader.election.enable": "false"}
+"""Of topics with three replicas: what was acknowledged outlives a broker. Brokers' own defaults
+would acknowledge what one of them has."""
 
 
 class KafkaTopics:
     def __init__(self, cluster: Cluster):
         self._cluster = cluster
         self._admin = cluster.client(AdminClient, "admin", {})
+        self._created: set[str] = set()
+        """Seen by one broker; the others may take a moment."""
 
     def create(self, specs: Sequence[TopicSpec], timeout: float) -> list[str]:
         """Returns when clients see the topics."""
+        if not specs:
+            return []
         deadline = self._deadline(timeout)
+        replicas = self._replicas(deadline)
+        safe = _REQUIRED | (_REPLICATED if replicas >= REPLICAS else {})
         fresh = [
             NewTopic(
                 spec.name,
                 spec.partitions,
-                self._cluster.replication_factor,
-                config={**spec.configs, **_REQUIRED},
+                replicas,
+                config={**spec.configs, **safe},
             )
             for spec in specs
         ]
-        if not fresh:
-            return []
         made = self._answers(
             "create topic",
             self._admin.create_topics(fresh, request_timeout=timeout),
@@ -54,11 +62,16 @@ class KafkaTopics:
         names = [spec.name for spec in specs]
         seen = partial(self._visible, names, deadline)
         self._await("create topics", lambda: len(seen()) == len(names), deadline)
+        self._created.update(names)
         return list(made)
 
     def describe(self, names: Sequence[str], timeout: float) -> dict[str, TopicDescription]:
         deadline = self._deadline(timeout)
         found = self._visible(names, deadline)
+        created = self._created.intersection(names)
+        while not created <= found.keys() and self._left(deadline):
+            found = self._visible(names, deadline)
+        self._created -= created
         if not found:
             return {}
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
@@ -69,6 +82,7 @@ class KafkaTopics:
                 "describe topic", asked, MISSING, deadline
             ).items()
         }
+        brokers = self._brokers(deadline)
         return {
             name: TopicDescription(
                 name,
@@ -76,10 +90,23 @@ class KafkaTopics:
                 len(topic.partitions[0].replicas),
                 settings[name],
                 str(topic.topic_id),
+                brokers,
             )
             for name, topic in found.items()
             if name in settings
         }
+
+    def _replicas(self, deadline: int) -> int:
+        """Of topics to be made: as the settings say; else three where there are three brokers."""
+        chosen = self._cluster.replication_factor
+        if chosen == -1 and self._brokers(deadline) >= REPLICAS:
+            return REPLICAS
+        return chosen
+
+    def _brokers(self, deadline: int) -> int:
+        asked = self._admin.describe_cluster(request_timeout=self._left(deadline))
+        found = self._answers("describe", {"cluster": asked}, set(), deadline)
+        return len(found["cluster"].nodes)
 
     def delete(self, names: Sequence[str], timeout: float) -> None:
         """Returns when clients see the topics no more."""

@@ -197,6 +197,28 @@ def test_the_lease_ends_tasks_and_a_stopped_worker(supervise: Supervise, marked:
     assert not alive(before)
 
 
+def test_the_lease_ends_tasks_of_a_stopped_supervisor(supervise: Supervise, marked: Marked) -> None:
+    it = supervise()
+    it.do(announce="worker-1")
+    it.do(lease=300)
+    it.spawn_family(marked)
+    it.signal(signal.SIGSTOP)
+    wait_for(lambda: not marked.alive())
+    it.signal(signal.SIGCONT)
+    assert it.next_worker() == ["worker-1"]
+
+
+def test_a_renewal_reaches_the_guardians(supervise: Supervise, marked: Marked) -> None:
+    it, clock = supervise(), SystemClock()
+    it.do(lease=300)
+    over = clock.boottime() + 300
+    it.spawn_family(marked)
+    it.do(lease=3_600_000)
+    it.signal(signal.SIGSTOP)
+    wait_for(lambda: clock.boottime() > over + 200)
+    assert len(marked.alive()) == 4
+
+
 def test_the_next_worker_has_no_lease_yet(supervise: Supervise, marked: Marked) -> None:
     it = supervise()
     it.tell(lease=1)

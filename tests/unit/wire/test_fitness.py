@@ -61,6 +61,13 @@ def test_three_replicas_need_two_in_sync() -> None:
     assert unfit(spec, described(spec, replicas=3, min_insync_replicas="2")) == []
 
 
+def test_three_brokers_need_three_replicas() -> None:
+    spec = SPECS["executions"]
+    lonely = TopicDescription(spec.name, spec.partitions, 1, spec.configs, brokers=3)
+    (problem,) = unfit(spec, lonely)
+    assert "has 1 of 3 replicas on 3 brokers" in problem
+
+
 def test_other_partitions_are_another_installation() -> None:
     spec = SPECS["executions"]
     found = TopicDescription("executions", 6, 1, spec.configs)
