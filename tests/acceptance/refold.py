@@ -41,7 +41,7 @@ class Refolded:
 def refold(parts: Parts, executions: list[Seen]) -> Refolded:
     flows = FlowCatalogue(parts.log, parts.codec, parts.catalogue)
     flows.catch_up(TIMEOUT)
-    rules = Plans(flows, parts.registry).rules()
+    rules = Plans(flows, parts.registry).rules(parts.catalogue.shards)
     flows.close()
     stages = [Stage(ExecutionFold(rules), {}, Position()) for _ in range(parts.catalogue.shards)]
     found = Refolded()
