@@ -54,6 +54,30 @@ def test_a_job_falls_back_when_its_group_was_dead_for_so_long() -> None:
     assert cluster.clock.now > 60_000
 
 
+def test_a_job_that_comes_later_waits_for_as_long() -> None:
+    """Neither the time for which the group was dead counts alone, nor that of the job."""
+    cluster = SmallCluster(shards=1)
+    cluster.executor()
+    declare(cluster, GroupSettings("default", fallback=Fallback("FAIL"), fallback_after=20_000))
+    cluster.save()
+    cluster.tick(50 * 20, step=50)
+    first = cluster.create()
+    cluster.tick(15 * 20, step=50)
+    second = cluster.create()
+    cluster.tick(10 * 20, step=50)
+    assert set(cluster.ends()) == {first}
+    runner = Runner(at_once=False)
+    worker = cluster.worker(runner, slots=1)
+    cluster.until(lambda: len(runner.runs) == 1, step=50)
+    third = cluster.create()
+    cluster.tick(40 * 10, step=100)  # it waits for the slot for longer than 20 s
+    cluster.remove(worker)
+    cluster.tick(25 * 10, step=100)
+    assert third not in cluster.ends()  # the worker may live, for all that is known
+    cluster.until(lambda: third in cluster.ends(), step=100)
+    assert second not in cluster.ends()  # it was handed out anew a moment ago
+
+
 def test_a_job_falls_back_though_its_shard_has_another_owner_by_then() -> None:
     cluster = SmallCluster()
     first = cluster.executor()

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
-from kestrapy.machine.commands import FlowSaveRequested, TriggerDefined, TriggerDefinition
+from kestrapy.machine.commands import (
+    FlowSaveRequested,
+    SettingChanged,
+    SettingSaveRequested,
+    TriggerDefined,
+    TriggerDefinition,
+)
 from kestrapy.machine.folds import admission_fold
-from kestrapy.machine.outputs import FlowRevision, Output
+from kestrapy.machine.outputs import FlowRevision, Output, SettingRevision
 from kestrapy.machine.stage import Arrival, Position, Stage
 
 DAILY = TriggerDefinition("daily", "schedule", properties='{"cron":"@daily"}')
@@ -45,6 +51,22 @@ def test_equal_content_is_answered_with_the_revision_that_there_is() -> None:
     before = dict(admission.stage.state)
     assert admission.save("one", DAILY, at=9) == [FlowRevision("n", "f", 1, "one", 5)]
     assert admission.stage.state == before
+
+
+def test_settings_are_numbered_and_told_to_every_shard() -> None:
+    stage = Stage(admission_fold(), {}, Position())
+
+    def save(content: str, at: int) -> list[Output]:
+        command = SettingSaveRequested("workerGroup", "gpu", content)
+        return stage.fold(Arrival(command, at, stage.position.offset)).outputs
+
+    assert save("", at=4) == []  # there is none to be deleted
+    first = SettingRevision("workerGroup", "gpu", 1, '{"key":"gpu"}', 5)
+    told = SettingChanged("workerGroup", "gpu", 1, '{"key":"gpu"}')
+    assert save('{"key":"gpu"}', at=5) == [first, told]
+    assert save('{"key":"gpu"}', at=6) == [first]
+    deleted = SettingChanged("workerGroup", "gpu", 2, "")
+    assert save("", at=7) == [SettingRevision("workerGroup", "gpu", 2, "", 7), deleted]
 
 
 def test_triggers_are_told_with_each_revision() -> None:

@@ -20,7 +20,7 @@ from kestrapy.machine.commands import (
 from kestrapy.machine.entities import Holder, TaskRun, holder_key
 from kestrapy.machine.execution import DEAD_KEPT
 from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Refused
-from kestrapy.machine.task_runs import REPUBLISH_AFTER
+from kestrapy.machine.task_runs import KILL_AGAIN, KILL_GIVEN_UP, REPUBLISH_AFTER
 from kestrapy.model.state import State
 from tests.machine_driver import EXECUTION_ID, Driver, constant, flow, parallel, sequential, task
 
@@ -216,6 +216,20 @@ def test_what_a_lost_worker_held_is_handed_out_anew() -> None:
     told = [it.task_run.task_id for it in outputs if isinstance(it, ExecutionEvent)]
     assert sorted(told) == ["a", "c"]
     unmoved(driver, WorkerLost("w1"))
+
+
+def test_a_kill_that_a_live_worker_never_answers_ends_by_itself(driver: Driver) -> None:
+    driver.claim(driver.job("a"))
+    driver.tell(KillRequested(EXECUTION_ID))
+    asked = driver.at
+    while driver.ended == "KILLING":
+        run = driver.runs["a"]
+        driver.fold(TimerDue(run.id, run.due), at=run.due)
+    assert driver.ended == "KILLED"
+    assert driver.at == asked + KILL_GIVEN_UP
+    assert len(driver.of(Kill)) == KILL_GIVEN_UP // KILL_AGAIN
+    assert driver.snapshot("a").error.startswith("worker w1 did not answer the kill for 60000 ms")
+    assert held(driver).held == ()
 
 
 def test_losses_reach_every_execution() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from kestrapy.machine import task_runs
 from kestrapy.machine.commands import (
+    Claimed,
     GroupLive,
     KillRequested,
     NoWorker,
@@ -280,6 +281,12 @@ def test_a_job_is_published_again_in_a_topic_that_was_made_anew() -> None:
     assert driver.tell(PublishAgain(run.id, 0)) == []
 
 
+def test_a_topic_that_nobody_declared_is_not_waited_for() -> None:
+    driver = Driver(flow(task("a")), groups=()).create()
+    driver.tell(Undeliverable(driver.job("a").task_run_id, 1, "no topic", missing=True))
+    assert (driver.ended, driver.snapshot("a").error) == ("FAILED", "no topic")
+
+
 def test_a_declared_groups_missing_topic_is_waited_for() -> None:
     driver = Driver(flow(task("a")), groups=())
     declare(driver, GroupSettings("default"))
@@ -287,6 +294,24 @@ def test_a_declared_groups_missing_topic_is_waited_for() -> None:
     driver.tell(Undeliverable(run_id, 1, "missing", missing=True))
     assert driver.runs["a"].due == driver.at + MISSING_TOPIC_AGAIN
     assert jobs(driver.tell(TimerDue(run_id, driver.runs["a"].due))) == ["a"]
+
+
+# What goes out for two executions at once
+
+
+def test_each_output_has_the_trace_of_its_own_execution() -> None:
+    other = EXECUTION_ID[:-1] + "0"
+    driver = many().create(traceparent="mine").create(other, traceparent="theirs")
+    for _ in range(8):
+        driver.claim(driver.of(Job)[-1])
+    folded = driver.fold(Claimed(driver.job("t0").task_run_id, 1, "w9"))
+    assert len(folded.traces) == len(folded.outputs)
+    traces = {
+        it.execution_id: trace
+        for it, trace in zip(folded.outputs, folded.traces, strict=True)
+        if isinstance(it, Job | ExecutionEvent)
+    }
+    assert traces == {EXECUTION_ID: "mine", other: "theirs"}
 
 
 # Defaults

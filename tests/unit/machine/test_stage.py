@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from kestrapy.errors import UnknownLogicVersion
+from kestrapy.machine import stage
 from kestrapy.machine.commands import (
     Claimed,
     ExecutionCreated,
@@ -218,6 +219,14 @@ def test_a_version_that_is_known() -> None:
     driver = Driver(flow(task("a")), groups=())
     driver.tell(LogicVersion(LOGIC_VERSION))
     assert driver.stage.position.version == LOGIC_VERSION
+
+
+def test_new_rules_stay_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proposal of an owner that was slow comes after the one that took effect."""
+    monkeypatch.setattr(stage, "KNOWN_LOGIC_VERSIONS", (2, 3))
+    driver = Driver(flow(task("a")), groups=())
+    driver.tell(LogicVersion(3), LogicVersion(2))
+    assert driver.stage.position.version == 3
 
 
 def test_a_version_that_is_unknown_is_refused() -> None:
