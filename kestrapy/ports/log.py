@@ -169,8 +169,27 @@ class Member(Protocol):
 
     def assignment(self) -> list[Partition]: ...
 
+    def step_aside(self) -> None:
+        """Let the others have all partitions: within polls to come they are revoked, and read on
+        by another member a heartbeat later. The seat is kept, and nothing is given until
+        ``step_in``. For members that were made with an ``aside`` topic. Raises LogUnavailable;
+        nothing changes then.
+        """
+
+    def step_in(self) -> None:
+        """Take a share of the partitions again, also while stepping aside is under way. Raises
+        LogUnavailable; nothing changes then.
+        """
+
+    def is_aside(self) -> bool:
+        """After ``step_aside``: whether the group has gone on without this one. A member that is
+        closed now leaves nothing that stands still, even a static one.
+        """
+
     def close(self) -> None:
-        """Leave the group (a static member stays until its session ends)."""
+        """Leave the group. A static member stays until its session ends, and what it owns with
+        it: step aside first.
+        """
 
 
 class Outcome(Enum):
@@ -239,8 +258,14 @@ class Log(Protocol):
     def reader(self) -> Reader: ...
 
     def member(
-        self, group: str, topics: Sequence[str], listener: RebalanceListener, instance_id: str = ""
-    ) -> Member: ...
+        self,
+        group: str,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        instance_id: str = "",
+        aside: str = "",
+    ) -> Member:
+        """aside: a topic that exists and none of the group reads; needed to step aside."""
 
     def transactions(self, transactional_id: str) -> Transactions: ...
 

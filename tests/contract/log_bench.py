@@ -130,8 +130,10 @@ class Bench:
         reader.assign(positions)
         return reader
 
-    def member(self, group: str, topic: str, listener: Listener, instance_id: str = "") -> Member:
-        member = self.log.member(group, [topic], listener, instance_id)
+    def member(
+        self, group: str, topic: str, listener: Listener, instance_id: str = "", aside: str = ""
+    ) -> Member:
+        member = self.log.member(group, [topic], listener, instance_id, aside)
         return self._closes.enter_context(closing(member))
 
     def transactions(self, transactional_id: str) -> Transactions:

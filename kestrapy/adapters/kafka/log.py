@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from kestrapy.adapters.kafka.configs import Cluster
-from kestrapy.adapters.kafka.member import KafkaMember
+from kestrapy.adapters.kafka.member import KafkaMember, Seat
 from kestrapy.adapters.kafka.producer import KafkaProducer
 from kestrapy.adapters.kafka.reader import KafkaReader
 from kestrapy.adapters.kafka.topics import KafkaTopics
@@ -43,9 +43,15 @@ class KafkaLog:
         return KafkaReader(self._cluster)
 
     def member(
-        self, group: str, topics: Sequence[str], listener: RebalanceListener, instance_id: str = ""
+        self,
+        group: str,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        instance_id: str = "",
+        aside: str = "",
     ) -> KafkaMember:
-        return KafkaMember(self._cluster, group, topics, listener, instance_id)
+        seat = Seat(group, tuple(topics), instance_id, aside)
+        return KafkaMember(self._cluster, seat, listener)
 
     def transactions(self, transactional_id: str) -> KafkaTransactions:
         return KafkaTransactions(self._cluster, transactional_id)

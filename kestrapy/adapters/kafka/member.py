@@ -2,52 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import confluent_kafka
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, KafkaError, KafkaException
 
 from kestrapy.adapters.kafka.configs import Cluster, Settings, logger
-from kestrapy.adapters.kafka.failures import FATAL, MISSING, POLLED_LATE, POSITION_GONE
+from kestrapy.adapters.kafka.failures import FATAL, MISSING, POLLED_LATE, POSITION_GONE, unavailable
 from kestrapy.adapters.kafka.records import Raw, at, to_record
-from kestrapy.errors import MemberBroken, TopicUnfit
+from kestrapy.errors import InvariantViolated, LogUnavailable, MemberBroken, TopicUnfit
 from kestrapy.ports.log import Partition, RebalanceListener, Record
+
+METADATA_SECONDS = 2.0
 
 Places = list[confluent_kafka.TopicPartition]
 
 
-class KafkaMember:
-    """When the listener raises, ``poll`` does: the member must be closed then."""
+class Seat(NamedTuple):
+    """What a member is in its group. aside: the topic that it subscribes to when it steps aside."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        group: str,
-        topics: Sequence[str],
-        listener: RebalanceListener,
-        instance_id: str,
-    ):
+    group: str
+    topics: tuple[str, ...]
+    instance_id: str = ""
+    aside: str = ""
+
+
+class KafkaMember:
+    """When the listener raises, ``poll`` does: the member must be closed then.
+
+    librdkafka lets no static member leave its group. But a member that subscribes to another topic
+    gives up its partitions in the next rebalance, and keeps its seat: that is how it steps aside.
+    What it is given of that other topic is paused from the start, and none of the listener's
+    business.
+    """
+
+    def __init__(self, cluster: Cluster, seat: Seat, listener: RebalanceListener):
         self._listener = listener
-        self._group = group
+        self._seat = seat
+        self._aside = self._settled = self._astray = self._finds_back = False
         self._owned: set[Partition] = set()
         self._given: dict[Partition, int] = {}
         self._gone: set[Partition] = set()
         self._paused = False
         self._unfit: dict[Partition, str] = {}
         self._broken = ""
-        own: Settings = {"group.id": group, "on_commit": _committed}
-        if instance_id:
-            own["group.instance.id"] = instance_id
+        own: Settings = {"group.id": seat.group, "on_commit": _committed}
+        if seat.instance_id:
+            own["group.instance.id"] = seat.instance_id
         self._consumer = cluster.client(confluent_kafka.Consumer, "member", own)
-        self._consumer.subscribe(
-            list(topics),
-            on_assign=self._on_assign,
-            on_revoke=self._on_revoke,
-            on_lost=self._on_lost,
-        )
+        self._subscribe(*seat.topics)
 
     def poll(self, limit: int, timeout: float) -> list[Record]:
         self._complain()
+        if self._finds_back:
+            self._find_back()
         records: list[Record] = []
         for message in self._fetch(limit, timeout):
             if (error := message.error()) is not None:
@@ -75,11 +84,46 @@ class KafkaMember:
         except KafkaException as error:
             _committed(error.args[0], places)
 
+    def step_aside(self) -> None:
+        if not self._seat.aside:
+            raise InvariantViolated(f"a member of {self._seat.group} has no topic to step aside to")
+        self._know(self._seat.aside)
+        self._aside, self._settled, self._astray = True, False, False
+        self.pause()
+        self._subscribe(self._seat.aside)
+
+    def step_in(self) -> None:
+        self._know(*self._seat.topics)
+        self._aside = False
+        self._subscribe(*self._seat.topics)
+        self.resume()
+
+    def is_aside(self) -> bool:
+        return self._aside and self._settled
+
     def assignment(self) -> list[Partition]:
         return sorted(self._owned)
 
     def close(self) -> None:
         self._consumer.close()
+
+    def _know(self, *topics: str) -> None:
+        """Without a topic's metadata at hand librdkafka takes a change of subscription for a loss
+        of what was assigned, and sometimes joins not again: the partitions stand still for good.
+        """
+        try:
+            for topic in topics:
+                self._consumer.list_topics(topic, METADATA_SECONDS)
+        except KafkaException as error:
+            raise unavailable(f"metadata of {', '.join(topics)}", error) from error
+
+    def _subscribe(self, *topics: str) -> None:
+        self._consumer.subscribe(
+            list(topics),
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
 
     def _fetch(self, limit: int, timeout: float) -> list[Raw]:
         """Like ``records.fetch``, less what belongs to a partition that goes meanwhile."""
@@ -103,7 +147,7 @@ class KafkaMember:
         else:
             # Not only fatal errors: after a committed offset could not be fetched, librdkafka
             # keeps the partition and reads nothing of it any more.
-            self._broken = f"membership of {self._group}: {error.str()}"
+            self._broken = f"membership of {self._seat.group}: {error.str()}"
             if error.code() in FATAL:
                 self._on_lost(self._consumer, self._places())
 
@@ -132,20 +176,24 @@ class KafkaMember:
         self._assign([at(partition, OFFSET_BEGINNING)])
 
     def _on_assign(self, _: confluent_kafka.Consumer, places: Places) -> None:
-        if not places:
-            return
-        came = _partitions(places)
-        given = self._listener.assigned(came)
-        self._owned.update(came)
-        self._given.update(given)
-        self._assign([at(partition, given.get(partition, OFFSET_INVALID)) for partition in came])
+        came = self._read_here(places)
+        if came:
+            given = self._listener.assigned(came)
+            self._owned.update(came)
+            self._given.update(given)
+            self._assign([at(it, given.get(it, OFFSET_INVALID)) for it in came])
+        others = [place for place in places if place.topic not in self._seat.topics]
+        self._hold(others)
+        self._settled = self._aside and not self._owned
+        self._finds_back = not self._aside and bool(others or self._astray)
 
     def _on_revoke(self, consumer: confluent_kafka.Consumer, places: Places) -> None:
         if not places:
             return
-        gone = _partitions(places)
+        gone = self._read_here(places)
         try:
-            self._listener.revoked(gone)
+            if gone:
+                self._listener.revoked(gone)
         finally:
             self._forget(gone)
             consumer.incremental_unassign(places)
@@ -164,6 +212,30 @@ class KafkaMember:
         self._consumer.incremental_assign(places)
         if self._paused:
             self._consumer.pause(places)
+        else:  # librdkafka remembers a pause from when it had them last
+            self._consumer.resume(places)
+
+    def _find_back(self) -> None:
+        """The process before this one ended aside. A static member that is back is given what it
+        had, whatever it subscribes to now: only a change of subscription has the group share out.
+        """
+        topics = self._seat.topics if self._astray else (self._seat.aside,)
+        try:
+            self._know(*topics)
+        except LogUnavailable as error:
+            logger.warning("joining %s again: %s", self._seat.group, error)
+            return  # the next poll tries again
+        self._finds_back, self._astray = False, not self._astray
+        self._subscribe(*topics)
+
+    def _hold(self, places: Places) -> None:
+        """Own these and read nothing of them."""
+        if places:
+            self._consumer.incremental_assign([at(it, 0) for it in _partitions(places)])
+            self._consumer.pause(places)
+
+    def _read_here(self, places: Places) -> list[Partition]:
+        return [it for it in _partitions(places) if it.topic in self._seat.topics]
 
     def _forget(self, partitions: list[Partition]) -> None:
         self._owned.difference_update(partitions)

@@ -116,7 +116,8 @@ class Group:
             else:
                 homeless.append(partition)
         for partition in homeless:
-            loads[_idlest(loads, partition)].append(partition)
+            if (idlest := _idlest(loads, partition)) is not None:
+                loads[idlest].append(partition)
         for partition in partitions:
             _even_out(loads, partition)
         self._target = {part: member for member, load in loads.items() for part in load}
@@ -146,15 +147,18 @@ class Group:
             member.watcher.wake()
 
 
-def _idlest(loads: Mapping[Membership, list[Partition]], partition: Partition) -> Membership:
+def _idlest(loads: Mapping[Membership, list[Partition]], partition: Partition) -> Membership | None:
+    """None where all who read that topic stepped aside."""
     able = [member for member in loads if partition.topic in member.topics]
-    return min(able, key=lambda member: len(loads[member]))
+    return min(able, key=lambda member: len(loads[member]), default=None)
 
 
 def _even_out(loads: Mapping[Membership, list[Partition]], partition: Partition) -> None:
     """Move a partition to the idlest member, if that one has at least two fewer than its keeper."""
-    keeper = next(member for member, load in loads.items() if partition in load)
+    keeper = next((member for member, load in loads.items() if partition in load), None)
     idlest = _idlest(loads, partition)
+    if keeper is None or idlest is None:
+        return
     if len(loads[keeper]) - len(loads[idlest]) >= 2:
         loads[keeper].remove(partition)
         loads[idlest].append(partition)

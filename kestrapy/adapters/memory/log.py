@@ -30,7 +30,12 @@ class MemoryLog:
         return MemoryReader(self._journal)
 
     def member(
-        self, group: str, topics: Sequence[str], listener: RebalanceListener, instance_id: str = ""
+        self,
+        group: str,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        instance_id: str = "",
+        aside: str = "",
     ) -> MemoryMember:
         return MemoryMember(self._journal, group, topics, listener, instance_id)
 

@@ -22,7 +22,7 @@ class MemoryMember:
         instance_id: str,
     ):
         self._journal = journal
-        self._topics = tuple(topics)
+        self._topics = self._wanted = tuple(topics)
         self._listener = listener
         self._instance_id = instance_id
         self._watcher = Watcher()
@@ -64,6 +64,17 @@ class MemoryMember:
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         with self._journal.lock:
             self._group.commit(self._seat, offsets)
+
+    def step_aside(self) -> None:
+        self.pause()
+        self._subscribe(())
+
+    def step_in(self) -> None:
+        self._subscribe(self._topics)
+        self.resume()
+
+    def is_aside(self) -> bool:
+        return not self._seat.topics and not self.assignment()
 
     def assignment(self) -> list[Partition]:
         return self._cursor.partitions() if self._paused is None else list(self._paused)
@@ -152,8 +163,15 @@ class MemoryMember:
             for partition in partitions:
                 self._paused.pop(partition, None)
 
+    def _subscribe(self, topics: Sequence[str]) -> None:
+        self._wanted = tuple(topics)
+        with self._journal.lock:
+            self._seat.topics = frozenset(topics)
+            if not self._seat.out:
+                self._group.share_out()
+
     def _sit_down(self) -> Membership:
-        seat = Membership(self._topics, self._instance_id, self._watcher)
+        seat = Membership(self._wanted, self._instance_id, self._watcher)
         self._group.join(seat)
         return seat
 
