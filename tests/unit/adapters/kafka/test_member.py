@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kestrapy.adapters.kafka.configs import Cluster
-from kestrapy.adapters.kafka.member import KafkaMember
+from kestrapy.adapters.kafka.member import KafkaMember, Seat
 from kestrapy.errors import MemberBroken
 from kestrapy.ports.log import Partition
 
@@ -56,7 +56,7 @@ class Deaf:
 
 
 def member(*codes: int) -> KafkaMember:
-    return KafkaMember(cast(Cluster, Scripted(*codes)), "g", ["t"], Deaf(), "")
+    return KafkaMember(cast(Cluster, Scripted(*codes)), Seat("g", ("t",)), Deaf())
 
 
 @pytest.mark.parametrize(
