@@ -74,7 +74,7 @@ def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Ow
         board=_board(parts, options),
         group_topics=GroupTopics(parts.log.topics(), topics, threads),
     )
-    duties = ExecutorDuties(topics, sources, owner_id, parts.clock, options.lost_after)
+    duties = ExecutorDuties(topics, sources, owner_id, options.lost_after)
     settings = OwnerSettings(
         kind="executor",
         group=f"{options.group_prefix or parts.prefix}executor",

@@ -19,7 +19,6 @@ from kestrapy.machine.folds import ExecutionFold, admission_fold, intake_fold, l
 from kestrapy.machine.turn import ContentMissing, Rules
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings
-from kestrapy.ports.clock import Clock
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.group_topics import GroupTopics
 from kestrapy.servers.group_watch import GroupWatch
@@ -93,23 +92,21 @@ class ExecutorDuties:
     leases and groups.
     """
 
-    def __init__(
-        self, catalogue: Catalogue, sources: Sources, owner_id: str, clock: Clock, lost_after: int
-    ):
+    def __init__(self, catalogue: Catalogue, sources: Sources, owner_id: str, lost_after: int):
         self._topics = catalogue
         self._sources = sources
         self._flows = sources.flows
         self._owner_id = owner_id
-        self._clock = clock
         self._lost_after = lost_after
         self._plans = Plans(sources.flows, sources.registry)
+        self._watchers: dict[int, Watcher] = {}
         self._watches: dict[int, Watch] = {}
         self._look_due = 0
         self._loads: Mapping[str, GroupLoad] | None = None
 
     def specs(self, index: int) -> list[StageSpec]:
-        watch = Watch(Watcher(self._owner_id, self._clock, self._lost_after), self._topics)
-        self._watches[index] = watch
+        watcher = self._watchers.setdefault(index, Watcher(self._owner_id, self._lost_after))
+        watch = self._watches[index] = Watch(watcher, self._topics)
         return [
             StageSpec(self._topics.requests, intake_fold(index)),
             StageSpec(
@@ -153,7 +150,7 @@ class ExecutorDuties:
         return {DEFAULT_GROUP, *self._sources.groups, *known}
 
     def taken_over(self, shard: Shard, now: int) -> None:
-        self._watches[shard.index].judge_due = now + JUDGE_EVERY
+        """It is judged at once: one that is lost soon again would never judge."""
 
     def pulse(self, shard: Shard, sequence: int, now: int) -> None:
         self._watches[shard.index].leases.sent(sequence, now)
@@ -172,6 +169,7 @@ class ExecutorDuties:
                 self._resolve(shard, key)
 
     def dropped(self, index: int) -> None:
+        """What the watcher knows stays: it is true, should the shard come back."""
         self._watches.pop(index, None)
 
     def _resolve(self, shard: Shard, key: str) -> None:

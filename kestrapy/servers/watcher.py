@@ -2,13 +2,16 @@
 
 Silence counts only up to a probe of our own that we have read back: whatever a worker had
 acknowledged before stands before it. So an owner that lags behind in reading can't misjudge anyone.
+
+A heartbeat counts when the state's sequence rises. So what is known survives a takeover by the same
+process, which reads some heartbeats once more: a shard that is restored again and again still finds
+out who is lost.
 """
 
 from __future__ import annotations
 
-from kestrapy.machine.commands import Command, Heartbeat, Probe, Suspect
+from kestrapy.machine.commands import Command, Probe, Suspect
 from kestrapy.machine.leases import Watched, watched_key
-from kestrapy.ports.clock import Clock
 from kestrapy.servers.shard import Shard
 
 PREFIX = watched_key("")
@@ -17,11 +20,11 @@ PREFIX = watched_key("")
 class Watcher:
     """One shard's watcher. lost_after: ms of silence. Times: monotonic ms of this process."""
 
-    def __init__(self, owner_id: str, clock: Clock, lost_after: int):
+    def __init__(self, owner_id: str, lost_after: int):
         self._owner_id = owner_id
-        self._clock = clock
         self._lost_after = lost_after
-        self._heard: dict[str, int] = {}
+        self._heard: dict[str, tuple[int, int]] = {}
+        """By worker, the highest sequence that was seen, and when it was first seen."""
         self._sent: dict[int, int] = {}
         self._read_back = 0
 
@@ -30,24 +33,21 @@ class Watcher:
         self._sent[sequence] = now
 
     def arrived(self, command: Command) -> None:
-        match command:
-            case Heartbeat(kind="worker", worker_id=worker):
-                self._heard[worker] = self._clock.monotonic()
-            case Probe(owner=owner, sequence=sequence) if owner == self._owner_id:
-                self._read_back = self._sent.pop(sequence, self._read_back)
+        if isinstance(command, Probe) and command.owner == self._owner_id:
+            self._read_back = self._sent.pop(command.sequence, self._read_back)
 
     def judge(self, shard: Shard, topic: str, now: int) -> None:
         """Suspect whoever was silent up to the last probe that came back. Those never heard are
         watched too.
         """
         state = shard.stage(topic).state
-        watched = {key for key, entity in state.items() if isinstance(entity, Watched)}
-        for key in sorted(watched):
+        watched = {key: it for key, it in sorted(state.items()) if isinstance(it, Watched)}
+        for key, entity in watched.items():
             worker = key.removeprefix(PREFIX)
-            heard = self._heard.setdefault(worker, now)
-            if self._read_back - heard >= self._lost_after:
-                entity = state[key]
-                if isinstance(entity, Watched):
-                    shard.command(Suspect(worker, entity.sequence))
+            sequence, heard = self._heard.get(worker, (-1, now))
+            if entity.sequence > sequence:
+                self._heard[worker] = entity.sequence, now
+            elif self._read_back - heard >= self._lost_after:
+                shard.command(Suspect(worker, entity.sequence))
         for worker in [it for it in self._heard if watched_key(it) not in watched]:
             del self._heard[worker]

@@ -198,6 +198,25 @@ def test_a_silent_worker_is_lost_and_its_job_runs_again(cluster: SmallCluster) -
     assert 30_000 < elapsed < 35_000
 
 
+@pytest.mark.parametrize("per_batch", [False, True])
+def test_owners_that_fence_each_other_find_a_lost_worker_all_the_same(
+    cluster: SmallCluster, per_batch: bool
+) -> None:
+    """Each is restored about once a second, so none of them owns a shard for lost-after."""
+    for group in ("a", "b"):
+        cluster.executor(group, lost_after=30_000, per_batch=per_batch)
+    slow = Runner(at_once=False)
+    silent = cluster.worker(slow, slots=1)
+    (made,) = [cluster.create()]
+    cluster.until(lambda: len(slow.runs) == 1)
+    cluster.remove(silent)
+    runner = Runner()
+    cluster.worker(runner)
+    cluster.until(lambda: made in cluster.ends(), step=100)
+    assert [run.job.epoch for run in runner.runs] == [2, 1]
+    assert 30_000 < cluster.clock.now < 40_000
+
+
 def test_a_worker_that_lives_is_never_lost_by_a_reader_that_lags(cluster: SmallCluster) -> None:
     """The executor stands still for longer than lost-after; the heartbeats are there all the
     same.
