@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := kestrapy tests $(wildcard benchmarks/*.py examples/*.py)
 
-.PHONY: venv demo test check bench-smoke chaos clean
+.PHONY: venv demo test check sim soak mutants bench-smoke chaos clean
 
 venv: .venv/installed
 
@@ -28,6 +28,16 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --quiet tests/tidy
+
+# Clusters on virtual time, with faults: 200 of them; for so many seconds; with planted bugs.
+sim: venv
+	$(BIN)/python -m kestrapy.sim
+
+soak: venv
+	$(BIN)/python -m kestrapy.sim --seconds $(or $(SECONDS),600) --seeds $(or $(FIRST),1000)
+
+mutants: venv
+	$(BIN)/python -m tests.simulation.hunt
 
 bench-smoke: venv
 	$(BIN)/python -m benchmarks.smoke

@@ -1,0 +1,204 @@
+"""What a world's clients ask for: flows of five shapes, executions of them, kills; and what must
+come of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+
+import msgspec
+
+from kestrapy.machine.commands import (
+    ExecutionRequested,
+    ExecutionSubmitted,
+    FlowSaveRequested,
+    KillRequested,
+)
+from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.state import State
+from kestrapy.ports.log import Producer, SendError
+from kestrapy.servers.router import Router
+from kestrapy.sim.clock import EPOCH
+from kestrapy.sim.options import GROUPS
+from kestrapy.sim.timeline import Timeline
+
+NAMESPACE = "sim"
+ASK_AGAIN = 400
+RETURN = "io.kestra.plugin.core.debug.Return"
+PARALLEL = "io.kestra.plugin.core.flow.Parallel"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A flow, and how its executions end when nobody kills them: the states of all task runs.
+
+    runs: by task id; a task that is not named there never runs.
+    """
+
+    name: str
+    source: str
+    state: State
+    runs: dict[str, State] = field(default_factory=dict)
+
+
+def draw_shapes(random: Random) -> list[Shape]:
+    return [_retry(random), _parallel(random), _kill(random), _timeout(random), _fallback(random)]
+
+
+def _task(
+    random: Random, task_id: str, ms: int, fails: int = 0, **more: object
+) -> dict[str, object]:
+    group = {"workerGroup": {"key": random.choice(GROUPS)}}
+    return {"id": task_id, "type": RETURN, "format": f"ms={ms} fails={fails}", **group, **more}
+
+
+def _shape(name: str, state: State, runs: dict[str, State], **flow: object) -> Shape:
+    document = {"id": name, "namespace": NAMESPACE, **flow}
+    return Shape(name, msgspec.json.encode(document).decode(), state, runs)
+
+
+def _retry(random: Random) -> Shape:
+    """A task fails some attempts before it succeeds, or once too often."""
+    fails, most = random.randint(0, 4), random.randint(2, 4)
+    retry = {"type": "constant", "interval": "PT0.5S", "maxAttempts": most}
+    ends = State.SUCCESS if fails < most else State.FAILED
+    runs = {"tried": ends} | ({"then": State.SUCCESS} if fails < most else {})
+    tasks = [
+        _task(random, "tried", random.randint(5, 2_000), fails, retry=retry),
+        _task(random, "then", random.randint(5, 500)),
+    ]
+    return _shape("retry", ends, runs, tasks=tasks)
+
+
+def _parallel(random: Random) -> Shape:
+    children = [
+        _task(random, f"p{n}", random.randint(5, 3_000)) for n in range(random.randint(2, 4))
+    ]
+    broken = random.random() < 0.3
+    if broken:
+        children[-1]["format"] = "ms=50 fails=99"
+    both = {"id": "both", "type": PARALLEL, "tasks": children, "concurrent": random.choice([0, 2])}
+    runs = {str(child["id"]): State.SUCCESS for child in children} | {"both": State.SUCCESS}
+    ends = State.FAILED if broken else State.SUCCESS
+    if broken:
+        runs |= {str(children[-1]["id"]): ends, "both": ends}
+    else:
+        runs["last"] = State.SUCCESS
+    return _shape("parallel", ends, runs, tasks=[both, _task(random, "last", 20)])
+
+
+def _kill(random: Random) -> Shape:
+    """Long enough to be killed while it runs."""
+    tasks = [_task(random, "long", random.randint(3_000, 15_000)), _task(random, "never", 500)]
+    return _shape(
+        "kill", State.SUCCESS, {"long": State.SUCCESS, "never": State.SUCCESS}, tasks=tasks
+    )
+
+
+def _timeout(random: Random) -> Shape:
+    """A task that runs longer than it may; what handles errors runs."""
+    tasks = [_task(random, "slow", 60_000, timeout=f"PT{random.randint(1, 3)}S")]
+    runs = {"slow": State.FAILED, "mend": State.SUCCESS, "tidy": State.SUCCESS}
+    errors, after = [_task(random, "mend", 30)], [_task(random, "tidy", 30)]
+    return _shape("timeout", State.FAILED, runs, tasks=tasks, errors=errors, **{"finally": after})
+
+
+def _fallback(random: Random) -> Shape:
+    """A task may fail, and another does its work."""
+    tasks = [
+        _task(random, "first", 300, fails=99, allowFailure=True),
+        _task(random, "instead", random.randint(5, 1_000)),
+    ]
+    return _shape(
+        "fallback", State.WARNING, {"first": State.WARNING, "instead": State.SUCCESS}, tasks=tasks
+    )
+
+
+@dataclass
+class Wish:
+    """An execution that was asked for. key: idempotency key where its id is intake's to give."""
+
+    shape: Shape
+    execution_id: str = ""
+    key: str = ""
+    acked: bool = False
+    kill_acked: bool = False
+
+
+class Clients:
+    """Those who ask. A request is sent again until it is acknowledged."""
+
+    def __init__(self, timeline: Timeline, random: Random, producer: Producer, router: Router):
+        self.wishes: list[Wish] = []
+        self._timeline = timeline
+        self._random = random
+        self._producer = producer
+        self._router = router
+        self._open = 0
+
+    @property
+    def is_done(self) -> bool:
+        """All that was to be asked was asked, and acknowledged."""
+        return self._open == 0
+
+    def save(self, shapes: Sequence[Shape]) -> None:
+        for shape in shapes:
+            self._send(FlowSaveRequested(NAMESPACE, shape.name, shape.source), _nothing)
+
+    def ask(self, shapes: Sequence[Shape], count: int, shards: int, span: int) -> None:
+        """Ask for count executions within span ms from now on; some are killed."""
+        for number in range(count):
+            shape = shapes[number % len(shapes)]
+            when = self._random.randint(0, span)
+            self._open += 1
+            self._timeline.after(when, partial(self._one, number, shape, shards))
+
+    def _one(self, number: int, shape: Shape, shards: int) -> None:
+        self._open -= 1
+        wish = Wish(shape)
+        self.wishes.append(wish)
+        request: ExecutionSubmitted | ExecutionRequested
+        if self._random.random() < 0.3:
+            wish.key = f"key-{number}"
+            request = ExecutionRequested(wish.key, NAMESPACE, shape.name)
+        else:
+            at = EPOCH + self._timeline.now
+            wish.execution_id = derive_execution_id(number % shards, at, "sim", number)
+            request = ExecutionSubmitted(wish.execution_id, NAMESPACE, shape.name, 1)
+        self._send(request, lambda: setattr(wish, "acked", True))
+        if shape.name == "kill" or self._random.random() < 0.05:
+            self._open += 1
+            self._timeline.after(self._random.randint(0, 12_000), lambda: self._kill(wish))
+
+    def _kill(self, wish: Wish) -> None:
+        self._open -= 1
+        if wish.execution_id:
+            request = KillRequested(wish.execution_id)
+            self._send(request, lambda: setattr(wish, "kill_acked", True))
+
+    def _send(self, record: object, acked: Callable[[], None]) -> None:
+        self._open += 1
+
+        def answered(error: SendError | None) -> None:
+            self._open -= 1
+            if error is None:
+                acked()
+            else:
+                self._open += 1
+                self._timeline.after(ASK_AGAIN, again)
+
+        def again() -> None:
+            self._open -= 1
+            self._send(record, acked)
+
+        self._producer.send(self._router.message(record), answered)
+
+    def poll(self) -> None:
+        self._producer.poll()
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""

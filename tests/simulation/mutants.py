@@ -1,0 +1,389 @@
+"""Planted bugs: each breaks one rule, and the simulator has to find it. ``make mutants``.
+
+A mutant is a set of patches that hold while a seed runs. ``python -m tests.simulation.mutants``
+prints a table: the mutant, the first seed that found it, and how it was seen; it exits with 1 where
+one survives. ``--only NAME`` runs one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import msgspec
+
+from kestrapy.adapters.memory.transactions import MemoryTransactions
+from kestrapy.machine import execution, intake, task_runs
+from kestrapy.machine.entities import Holder
+from kestrapy.machine.outputs import Granted, Refused
+from kestrapy.machine.stage import Stage
+from kestrapy.machine.turn import Turn
+from kestrapy.ports.log import Outcome, Partition
+from kestrapy.servers.checkpoint import Checkpoints
+from kestrapy.servers.outbox import Outbox
+from kestrapy.servers.shard import Shard
+from kestrapy.servers.watcher import Watcher
+from kestrapy.servers.worker.deliveries import Deliveries
+from kestrapy.servers.worker.in_hand import Hands, Stand
+from kestrapy.servers.worker.lease import Lease
+from kestrapy.servers.worker.worker import Worker
+from kestrapy.sim.scenarios import GENERAL
+
+GENERAL_SEEDS, SCENARIO_SEEDS = 200, 50
+Patches = Iterable[Any]
+
+
+class Mutant(NamedTuple):
+    """patches: context managers that plant the bug."""
+
+    what: str
+    patches: Callable[[], Patches]
+    scenario: str = GENERAL
+
+    @property
+    def seeds(self) -> int:
+        """Within how many it has to be found."""
+        return GENERAL_SEEDS if self.scenario == GENERAL else SCENARIO_SEEDS
+
+
+MUTANTS: dict[str, Mutant] = {}
+
+
+def mutant(what: str, scenario: str = GENERAL) -> Callable[[Callable[[], Patches]], None]:
+    def plant(patches: Callable[[], Patches]) -> None:
+        name = patches.__name__.strip("_").replace("_", "-")
+        MUTANTS[name] = Mutant(what, patches, scenario)
+
+    return plant
+
+
+# The machine
+
+
+@mutant("a claim of an epoch that has an owner is granted")
+def _grant_to_second_claim() -> Patches:
+    def grant(turn: Turn, run: Any, command: Any) -> bool:
+        turn.emit(Granted(command.worker_id, run.id, run.epoch))
+        return False
+
+    yield patch.dict(task_runs._ON_CLAIM, dict.fromkeys(task_runs.HELD_STATES, grant))
+
+
+@mutant("a result counts whatever its epoch and whoever says it")
+def _result_of_superseded_epoch() -> Patches:
+    held = task_runs.HELD_STATES
+    yield patch.object(task_runs, "is_owned_by", lambda run, epoch, worker: run.state in held)
+
+
+@mutant("the machine reads a wall clock")
+def _wall_clock_in_machine() -> Patches:
+    real = Turn.close
+
+    def close(self: Turn, execution_id: str, outputs: str = "{}") -> None:
+        self.at += time.time_ns() // 1_000_000 % 3
+        real(self, execution_id, outputs)
+
+    yield patch.object(Turn, "close", close)
+
+
+@mutant("an execution's id is drawn, not derived")
+def _id_not_derived() -> Patches:
+    real = intake.derive_execution_id
+
+    def drawn(shard: int, at: int, *cause: Any) -> str:
+        return real(shard, at, *cause, random.random())
+
+    yield patch.object(intake, "derive_execution_id", drawn)
+
+
+@mutant("duplicates of what another fold sent are folded twice")
+def _duplicate_command_folded_twice() -> Patches:
+    yield patch.object(Stage, "_is_new", lambda self, source: True)
+
+
+@mutant("a loss hands out anew what is being killed")
+def _resubmission_of_killed_execution() -> Patches:
+    def hand_out_again(turn: Turn, run: Any) -> None:
+        task_runs.release(turn, run)
+        ended = task_runs.end_attempt(turn, run, task_runs.State.RESUBMITTED)
+        history = ended.history.enter(task_runs.State.RUNNING, turn.at)
+        task_runs.submit(turn, msgspec.structs.replace(ended, history=history))
+
+    yield patch.object(task_runs, "hand_out_again", hand_out_again)
+
+
+@mutant("a worker that was declared lost is granted claims as before")
+def _dead_worker_granted() -> Patches:
+    real = task_runs._first_claim
+
+    def first_claim(turn: Turn, run: Any, command: Any) -> bool:
+        key = task_runs.holder_key(command.worker_id)
+        holder = turn.get(key, Holder)
+        if holder is not None and holder.dead:
+            turn.put(key, Holder())
+        return real(turn, run, command)
+
+    yield patch.dict(task_runs._ON_CLAIM, {task_runs.State.SUBMITTED: first_claim})
+
+
+@mutant("a dead worker's claim is refused, and its job is not published again")
+def _dead_claim_loses_job() -> Patches:
+    real = task_runs._first_claim
+
+    def first_claim(turn: Turn, run: Any, command: Any) -> bool:
+        holder = turn.get(task_runs.holder_key(command.worker_id), Holder)
+        if holder is not None and holder.dead:
+            turn.emit(Refused(command.worker_id, run.id, run.epoch))
+            return False
+        return real(turn, run, command)
+
+    yield patch.dict(task_runs._ON_CLAIM, {task_runs.State.SUBMITTED: first_claim})
+
+
+@mutant("a kill is sent once")
+def _kill_sent_once() -> Patches:
+    yield patch.object(task_runs, "KILL_AGAIN", 10**9)
+
+
+@mutant("claims of what is unknown or over are not answered")
+def _silent_on_unknown() -> Patches:
+    real = task_runs.claim
+
+    def claim(turn: Turn, run: Any, command: Any) -> bool:
+        if run is None or run.epoch != command.epoch:
+            return False
+        return real(turn, run, command)
+
+    yield patch.object(task_runs, "claim", claim)
+
+
+@mutant("time goes back where an append time does")
+def _time_goes_back() -> Patches:
+    real = Stage.fold
+
+    def fold(self: Stage, arrival: Any) -> Any:
+        self.position.at = 0
+        return real(self, arrival)
+
+    yield patch.object(Stage, "fold", fold)
+
+
+@mutant("an execution that is created twice begins anew")
+def _no_dedupe_of_created() -> Patches:
+    real = execution._created
+
+    def created(turn: Turn, command: Any) -> None:
+        turn.changes[execution.execution_key(command.execution_id)] = None
+        real(turn, command)
+
+    yield patch.dict(execution._HANDLERS, {execution.ExecutionCreated: created})
+
+
+# The shells
+
+
+@mutant("a checkpoint does not wait for the acks of what was sent before it")
+def _checkpoint_ahead_of_acks() -> Patches:
+    yield patch.object(Outbox, "is_settled", lambda self: True)
+    yield patch.object(Outbox, "failure", None)
+
+
+@mutant("a fenced owner takes the fence back and commits what it has")
+def _fence_that_a_zombie_wins_back() -> Patches:
+    real = Checkpoints.write
+
+    def write(self: Checkpoints, snapshot: Any, outputs: Any = ()) -> Outcome:
+        outcome = real(self, snapshot, outputs)
+        if outcome is Outcome.ABORTED:
+            self.transactions.begin_epoch(1.0)
+            return real(self, snapshot, outputs)
+        return outcome
+
+    yield patch.object(Checkpoints, "write", write)
+
+
+@mutant("transactions are not fenced: a zombie commits")
+def _checkpoint_not_fenced() -> Patches:
+    yield patch.object(MemoryTransactions, "_is_current", lambda self: self._epoch is not None)
+
+
+@mutant("a new owner does not set the timers of the state that it restored")
+def _timer_lost_on_takeover() -> Patches:
+    real = Shard._restored_stage
+
+    def restored(self: Shard, spec: Any, found: Any) -> Stage:
+        stage = real(self, spec, found)
+        for key in stage.state:
+            self.timers.set(f"{spec.topic}|{key}", 0)
+        return stage
+
+    yield patch.object(Shard, "_restored_stage", restored)
+
+
+@mutant("a checkpoint names the offset that was read, not the one that was folded")
+def _offset_checkpointed_ahead() -> Patches:
+    real = Shard._snapshot
+
+    def snapshot(self: Shard, now: int) -> Any:
+        taken = real(self, now)
+        for position in taken.positions.values():
+            position.offset += 1
+        return taken
+
+    yield patch.object(Shard, "_snapshot", snapshot)
+
+
+@mutant("silence is judged by the owner's clock, though it may lag in reading")
+def _lost_by_own_clock() -> Patches:
+    real = Watcher.judge
+
+    def judge(self: Watcher, shard: Shard, topic: str, now: int) -> None:
+        self._read_back = now
+        real(self, shard, topic, now)
+
+    yield patch.object(Watcher, "judge", judge)
+
+
+@mutant("only those workers are watched whose heartbeats were read")
+def _unwatched_holder() -> Patches:
+    real = Watcher.judge
+
+    def judge(self: Watcher, shard: Shard, topic: str, now: int) -> None:
+        stage = shard.stage(topic)
+        kept = stage.state
+        stage.state = {k: v for k, v in kept.items() if getattr(v, "sequence", 1) > 0}
+        real(self, shard, topic, now)
+        stage.state = kept
+
+    yield patch.object(Watcher, "judge", judge)
+
+
+# The worker
+
+
+@mutant("the lease is longer than lost-after")
+def _lease_longer_than_lost_after() -> Patches:
+    real = Lease.__init__
+    yield patch.object(Lease, "__init__", lambda self, length: real(self, length * 2))
+
+
+@mutant("the lease counts from the ack of a heartbeat")
+def _lease_counted_from_ack() -> Patches:
+    real = Lease.renew
+    yield patch.object(Lease, "renew", lambda self, sent, now: real(self, now, now))
+
+
+@mutant("a late ack renews a lease that is over")
+def _lease_rises_again() -> Patches:
+    def renew(self: Lease, sent: int, now: int) -> bool:
+        self.until = max(self.until or 0, sent + self._length)
+        return True
+
+    yield patch.object(Lease, "renew", renew)
+    yield patch.object(Lease, "is_over", lambda self, now: False)
+
+
+@mutant("a worker starts what it has claimed, without a grant")
+def _start_before_grant() -> Patches:
+    real = Worker._claim_acked
+
+    def acked(self: Worker, hand: Any, error: Any) -> None:
+        real(self, hand, error)
+        if error is None and hand.stand is Stand.CLAIMING:
+            self._hands.move(hand, Stand.GRANTED, self._clock.monotonic())
+
+    yield patch.object(Worker, "_claim_acked", acked)
+
+
+@mutant("a worker forgets what it ran, and starts it again for a repeated grant")
+def _forget_ended_epochs() -> Patches:
+    real = Worker._drop
+
+    def drop(self: Worker, hand: Any) -> None:
+        real(self, hand)
+        self._ended.clear()
+
+    yield patch.object(Worker, "_drop", drop)
+
+
+@mutant("a job's offset is committed before its claim is acknowledged")
+def _commit_before_claim() -> Patches:
+    real = Worker._claim
+
+    def claim(self: Worker, hand: Any, now: int) -> None:
+        for delivery in hand.deliveries:
+            self._deliveries.done(delivery)
+        real(self, hand, now)
+
+    yield patch.object(Worker, "_claim", claim)
+
+
+@mutant("an acknowledged claim lets the offset be committed although an earlier one is open")
+def _commit_past_unclaimed() -> Patches:
+    def done(self: Deliveries, delivery: tuple[Partition, int]) -> None:
+        partition, offset = delivery
+        if self._open.get(partition, {}).pop(offset, None) is not None:
+            self._moved[partition] = offset + 1
+
+    yield patch.object(Deliveries, "done", done)
+
+
+@mutant("a worker that loses a partition forgets its unanswered claims")
+def _forget_claim_on_revoke() -> Patches:
+    real = Worker.revoked
+
+    def revoked(self: Worker, partitions: Any) -> None:
+        real(self, partitions)
+        for hand in self._hands.standing(Stand.CLAIMING):
+            self._hands.drop(hand)
+
+    yield patch.object(Worker, "revoked", revoked)
+
+
+@mutant("a kill that comes before its grant is ignored")
+def _kill_before_grant_ignored() -> Patches:
+    def kill(self: Worker, hand: Any, now: int) -> None:
+        if hand.running is not None:
+            hand.running.kill("the execution was killed")
+
+    yield patch.object(Worker, "_kill", kill)
+
+
+@mutant("slots are counted up and down: a refused claim's is never free again")
+def _slot_leaks() -> Patches:
+    real = Worker._answered
+
+    def answered(self: Worker, hand: Any, answer: Any, now: int) -> None:
+        real(self, hand, answer, now)
+        if isinstance(answer, Refused):
+            leaked[id(self)] = leaked.get(id(self), 0) + 1
+
+    leaked: dict[int, int] = {}
+    free = Worker._free_slots
+    yield patch.object(Worker, "_answered", answered)
+    yield patch.object(
+        Worker, "_free_slots", lambda self, now: free(self, now) - leaked.get(id(self), 0)
+    )
+
+
+@mutant("a claim without an answer is never sent again")
+def _claim_sent_once() -> Patches:
+    real = Hands.standing
+
+    def standing(self: Hands, *stands: Stand) -> Any:
+        return [] if stands == (Stand.CLAIMING,) else real(self, *stands)
+
+    yield patch.object(Hands, "standing", standing)
+
+
+@mutant("a result without an answer is never sent again")
+def _result_sent_once() -> Patches:
+    real = Hands.standing
+
+    def standing(self: Hands, *stands: Stand) -> Any:
+        return [] if Stand.REPORTING in stands else real(self, *stands)
+
+    yield patch.object(Hands, "standing", standing)
