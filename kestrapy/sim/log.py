@@ -193,6 +193,11 @@ class SimReader:
         with self._journal.lock:
             return self._journal.partition(partition).stable
 
+    def offset_at(self, partition: Partition, timestamp: int, timeout: float) -> int:
+        _require(self._link, _place(partition), timeout)
+        with self._journal.lock:
+            return self._journal.partition(partition).offset_at(timestamp)
+
     def close(self) -> None:
         self._cursor.remove(self._cursor.partitions())
         self._hidden.clear()

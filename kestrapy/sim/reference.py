@@ -94,14 +94,8 @@ class Reference:
 
     def _say(self, name: str, record: Record, folded: Folded) -> None:
         self._said[name, record.partition, record.offset] = [
-            []
-            if isinstance(output, Refusal)
-            else self._router.messages(
-                output,
-                Source(name, record.partition, record.offset, index),
-                folded.traceparent,
-            )
-            for index, output in enumerate(folded.outputs)
+            [] if isinstance(output, Refusal) else self._router.messages(output)
+            for output in folded.outputs
         ]
 
     def problem_of_output(self, record: Record, source: Source) -> str | None:
