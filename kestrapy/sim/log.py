@@ -66,7 +66,12 @@ class SimLog:
         return reader
 
     def member(
-        self, group: str, topics: Sequence[str], listener: RebalanceListener, instance_id: str = ""
+        self,
+        group: str,
+        topics: Sequence[str],
+        listener: RebalanceListener,
+        instance_id: str = "",
+        aside: str = "",
     ) -> SimMember:
         memory = MemoryMember(self._journal, group, topics, listener, instance_id)
         member = SimMember(memory, self._link, group)
@@ -232,6 +237,17 @@ class SimMember:
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         if self._link.reaches(self._place):
             self._memory.commit(offsets)
+
+    def step_aside(self) -> None:
+        _require(self._link, self._place, 1.0)
+        self._memory.step_aside()
+
+    def step_in(self) -> None:
+        _require(self._link, self._place, 1.0)
+        self._memory.step_in()
+
+    def is_aside(self) -> bool:
+        return self._memory.is_aside()
 
     def assignment(self) -> list[Partition]:
         return self._memory.assignment()
