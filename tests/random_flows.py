@@ -7,6 +7,16 @@ from typing import Any
 
 from tests.machine_driver import Document, flow, parallel, sequential, task
 
+ROUTES: list[Document] = [
+    {"key": "gpu"},
+    {"key": "spare", "lane": "fast"},
+    {"key": "spare", "fallback": "FAIL"},
+    {"key": "gpu", "fallback": {"group": "spare"}},
+    {"key": "gpu", "fallback": "CANCEL"},
+    {"key": "{{ inputs.n ?? 'default' }}"},
+    {"key": "{{ outputs.t1.value ?? '' }}"},
+]
+
 
 def random_flow(random: Random) -> Document:
     """random: also hypothesis' own, which shrinks what it draws."""
@@ -65,6 +75,10 @@ class FlowMaker:
             found["retry"] = self._retry()
         if self._chance(0.4):
             found["format"] = f"{{{{ outputs.t{self._random.randint(1, 5)}.value ?? inputs.n }}}}"
+        if self._chance(0.3):
+            found["workerGroup"] = self._random.choice(ROUTES)
+        if self._chance(0.2):
+            found["onWorkerLost"] = self._random.choice(["RESUBMIT", "FAIL"])
         return found
 
     def _retry(self) -> Document:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ import typer
 from kestrapy.assembly.local import LocalCluster
 from kestrapy.cli.errors import show_problems
 from kestrapy.cli.live import LiveView
+from kestrapy.cli.settings import declared_groups
 from kestrapy.config import Settings
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, Problem
+from kestrapy.language.expression import has_expression
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, LogEntry, TaskRunSnapshot
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.state import State
+from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.wire.kestra_json import execution_json
 
@@ -31,10 +35,10 @@ def run_flow(
     flow_file: Path, inputs: list[str], flows: Path | None, settings: Settings, as_json: bool
 ) -> int:
     """Run it and show how it goes. -> exit code. Raises UserErrors for what is refused."""
-    declared = [group.key for group in settings.worker_groups] or None
+    declared = declared_groups(settings) if settings.worker_groups else None
     flow = load(flow_file, declared)
     others = [load(path, declared) for path in sorted(flows.glob("*.y*ml"))] if flows else []
-    groups = declared or [key for it in (flow, *others) for key in groups_of(it)]
+    groups = list(declared or [key for it in (flow, *others) for key in groups_of(it)])
     given = parse_inputs(inputs)
     with LocalCluster(REGISTRY, groups, settings.worker.threads, {}) as cluster:
         for other in others:
@@ -49,7 +53,7 @@ def run_flow(
     return 0 if State(document["state"]["current"]) in GOOD_ENDS else 1
 
 
-def load(path: Path, groups: list[str] | None) -> Flow:
+def load(path: Path, groups: Mapping[str, GroupSettings] | None) -> Flow:
     """The flow in a file; where it is refused, says why and ends with exit code 2."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -63,15 +67,20 @@ def load(path: Path, groups: list[str] | None) -> Flow:
 
 
 def groups_of(flow: Flow) -> list[str]:
-    """The worker groups that a flow names, in the order of their first mention."""
-    found = [flow.worker_group.key] if flow.worker_group else []
+    """The worker groups that a flow names without an expression, fallbacks included, in the order
+    of their first mention.
+    """
+    refs = [flow.worker_group]
     waiting: list[Task] = [*flow.tasks, *flow.errors, *flow.finally_]
     while waiting:
         task = waiting.pop(0)
-        if task.worker_group:
-            found.append(task.worker_group.key)
+        refs.append(task.worker_group)
         waiting += [*task.tasks, *task.errors, *task.finally_]
-    return [key for key in dict.fromkeys(found) if key]
+    found: list[str] = []
+    for ref in refs:
+        if ref is not None:
+            found += [ref.key, ref.fallback.group if ref.fallback else ""]
+    return [key for key in dict.fromkeys(found) if key and not has_expression(key)]
 
 
 def parse_inputs(pairs: list[str]) -> dict[str, Any]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.fields import Fields, plain, unique
 from kestrapy.language.flow_data import read_inputs, read_outputs
-from kestrapy.language.flow_tasks import Reading, read_block, read_worker_group
+from kestrapy.language.flow_tasks import Reading, read_block
 from kestrapy.language.flow_triggers import read_triggers
+from kestrapy.language.plugin_defaults import SPELLINGS, with_defaults
 from kestrapy.language.problems import Problems, shown
+from kestrapy.language.worker_groups import Declared, read_worker_group
 from kestrapy.language.yaml_source import parse
 from kestrapy.model.flow import Flow
 from kestrapy.model.registry import Registry
+from kestrapy.model.worker_group import GroupSettings
 
 FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -24,20 +28,20 @@ NOT_YET = (
     "concurrency",
     "deleted",
     "listeners",
-    "pluginDefaults",
     "retry",
     "sla",
-    "taskDefaults",
     "updated",
 )
 """Properties of a flow that Kestra knows."""
 
 
-def parse_flow(source: str, registry: Registry, *, groups: Collection[str] | None = None) -> Flow:
+def parse_flow(
+    source: str, registry: Registry, *, groups: Mapping[str, GroupSettings] | None = None
+) -> Flow:
     """The flow that a YAML source describes; its revision is the source's, else 0.
 
-    registry: the types that tasks and triggers may have. groups: the declared worker groups, to
-    which every worker group that is named must belong; None when they aren't known here. Raises
+    registry: the types that tasks and triggers may have. groups: the declared worker groups by key,
+    by which every word about worker groups is judged; None when they aren't known here. Raises
     FlowRefused with every problem found, in the order of the source.
     """
     document = parse(source)
@@ -45,9 +49,18 @@ def parse_flow(source: str, registry: Registry, *, groups: Collection[str] | Non
         message = f"a flow is a map with id, namespace and tasks, got {shown(document.data)}"
         raise FlowRefused([Problem(message, "", *document.place(()))])
     problems = Problems(document)
-    flow = _read(Fields(document.data, (), problems), Reading(registry, groups, problems), source)
+    fields = Fields(with_defaults(document.data, registry, problems), (), problems)
+    reading = Reading(registry, problems, _declared(fields, groups))
+    flow = _read(fields, reading, source)
     problems.check()
     return flow
+
+
+def _declared(fields: Fields, groups: Mapping[str, GroupSettings] | None) -> Declared:
+    """What tasks are judged by, the flow's own word on worker groups included."""
+    namespace = fields.take("namespace")
+    declared = Declared(groups, namespace if isinstance(namespace, str) else "")
+    return replace(declared, flow=read_worker_group(fields, declared))
 
 
 def _read(fields: Fields, reading: Reading, source: str) -> Flow:
@@ -69,9 +82,11 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         errors=read_block(fields, "errors", reading),
         finally_=read_block(fields, "finally", reading),
         triggers=read_triggers(fields, reading),
-        worker_group=read_worker_group(fields, reading),
+        worker_group=reading.declared.flow,
         source=source,
     )
+    for name in SPELLINGS:  # they are in the tasks by now
+        fields.take(name)
     unique(reading.tasks, "task")
     fields.close()
     return flow

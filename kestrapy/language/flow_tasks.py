@@ -7,25 +7,24 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
-from kestrapy.language.expression import has_expression
 from kestrapy.language.fields import Fields
-from kestrapy.language.problems import Problems, closest, did_you_mean, near, shown
+from kestrapy.language.plugin_defaults import RUNNABLE_ONLY
+from kestrapy.language.problems import Problems, closest, did_you_mean
 from kestrapy.language.typed_properties import check_properties
-from kestrapy.model.flow import Retry, Task, WorkerGroupRef
+from kestrapy.language.worker_groups import Declared, read_worker_group
+from kestrapy.model.flow import Retry, Task
 from kestrapy.model.registry import Kind, Registry, TaskType
-from kestrapy.model.worker_group import DEFAULT_GROUP
 
 TASK_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
-GROUP_KEY = re.compile(r"[a-zA-Z0-9_-]+")
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+ON_WORKER_LOST = ("RESUBMIT", "FAIL")
 NOT_YET = ("assets", "logToFile", "runIf", "taskCache", "version")
 """Core properties of a task that Kestra knows."""
 CORE = {
     *("id", "type", "description", "disabled", "timeout", "retry"),
-    *("allowFailure", "allowWarning", "logLevel", "workerGroup"),
+    *("allowFailure", "allowWarning", "logLevel"),
+    *("workerGroup", "workerSelector", "onWorkerLost"),
 }
-RUNNABLE_ONLY = ("timeout", "retry", "logLevel", "workerGroup")
-"""Core properties that a worker acts upon, or that say which one."""
 
 
 @dataclass
@@ -33,8 +32,8 @@ class Reading:
     """What reading tasks and triggers needs. tasks: those read so far, children included."""
 
     registry: Registry
-    groups: Collection[str] | None
     problems: Problems
+    declared: Declared
     tasks: list[Fields] = field(default_factory=list)
 
 
@@ -56,7 +55,8 @@ def _read_task(fields: Fields, reading: Reading) -> Task:
         "allow_failure": fields.flag("allowFailure"),
         "allow_warning": fields.flag("allowWarning"),
         "log_level": fields.choice("logLevel", LOG_LEVELS),
-        "worker_group": read_worker_group(fields, reading),
+        "worker_group": read_worker_group(fields, reading.declared),
+        "on_worker_lost": fields.choice("onWorkerLost", ON_WORKER_LOST),
     }
     if kind is None:
         fields.rest()
@@ -101,32 +101,6 @@ def invalid_type(name: str, options: Collection[str]) -> str:
         by_last_part[option.rpartition(".")[2]] = option
     alike = closest(name.rpartition(".")[2], by_last_part)
     return f"Invalid type: {name}{did_you_mean(by_last_part[it] for it in alike)}"
-
-
-def read_worker_group(fields: Fields, reading: Reading) -> WorkerGroupRef | None:
-    """None when there is none, or when its key is empty: the default group."""
-    if not fields.has("workerGroup"):
-        return None
-    group = fields.fields("workerGroup")
-    fallback = group.text("fallback", "WAIT")
-    if fallback in ("FAIL", "CANCEL"):
-        group.add("fallback", f"the fallback {fallback} is not supported yet: use WAIT")
-    elif fallback != "WAIT":
-        group.add("fallback", f"{shown(fallback)} is unknown: expected WAIT")
-    key = group.text("key").strip()
-    _check_group(group, key, reading.groups)
-    group.close()
-    return WorkerGroupRef(key) if key else None
-
-
-def _check_group(fields: Fields, key: str, groups: Collection[str] | None) -> None:
-    if has_expression(key):
-        fields.add("key", "an expression is not supported here yet: name a worker group")
-    elif key and not GROUP_KEY.fullmatch(key):
-        fields.add("key", f"{shown(key)} must match `{GROUP_KEY.pattern}`")
-    elif key and groups is not None and key not in {*groups, DEFAULT_GROUP}:
-        declared = ", ".join(sorted({*groups, DEFAULT_GROUP}))
-        fields.add("key", f"unknown worker group `{key}`{near(key, groups)} (declared: {declared})")
 
 
 def read_retry(parent: Fields) -> Retry | None:

@@ -9,9 +9,11 @@ from kestrapy.model.flow import Trigger
 
 NOT_YET = {
     *("conditions", "failOnTriggerError", "labels", "logLevel"),
-    *("logToFile", "stopAfter", "version", "workerGroup"),
+    *("logToFile", "stopAfter", "version"),
 }
 """Core properties of a trigger that Kestra knows; one that the type's model has is the model's."""
+NO_WORKER = ("workerGroup", "workerSelector")
+"""Of triggers that a worker evaluates: polling ones, of which there are none yet."""
 CORE = {"id", "type", "description", "disabled", "allowConcurrent", "inputs"}
 
 
@@ -38,6 +40,13 @@ def _read_trigger(fields: Fields, reading: Reading) -> Trigger:
             fields.add("type", invalid_type(name, reading.registry.triggers))
         fields.rest()
         return trigger
+    for each in NO_WORKER:
+        if fields.take(each) is not None:
+            fields.add(
+                each,
+                f"`{each}` has no effect on a {kind.name}: no worker evaluates it; leave it out,"
+                " and set it on the flow, or on its tasks",
+            )
     fields.refuse(sorted(NOT_YET - property_names(kind.properties)))
     properties = fields.rest()
     check_properties(kind.properties, properties, fields.path, reading.problems, CORE)

@@ -9,10 +9,10 @@ from typing import Literal
 import msgspec
 
 from kestrapy.errors import NotFound
-from kestrapy.language.expression import Path, names_of
+from kestrapy.language.expression import Path, has_expression, names_of
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.registry import Kind, Registry
-from kestrapy.model.worker_group import DEFAULT_GROUP
+from kestrapy.model.worker_group import DEFAULT_GROUP, WorkerGroupRef
 
 Block = Literal["tasks", "errors", "finally"]
 
@@ -22,8 +22,8 @@ class Planned:
     """A task in its flow.
 
     parent_id: the flowable task around it, "" at the top. block, position: where among its
-    siblings, from 0. names: the paths of variables that its properties read. worker_group: the
-    key of the task's own group, else the flow's, else ``default``.
+    siblings, from 0. names: the paths of variables that its properties read. ref: where it shall
+    run, as it says itself. route_names: the paths that routing it reads, its flow's word included.
     """
 
     task: Task
@@ -31,7 +31,8 @@ class Planned:
     block: Block
     position: int
     names: tuple[Path, ...]
-    worker_group: str
+    ref: WorkerGroupRef | None
+    route_names: tuple[Path, ...]
 
 
 class Plan:
@@ -86,8 +87,18 @@ class Plan:
     def names(self, task_id: str) -> tuple[Path, ...]:
         return self.planned(task_id).names
 
+    def refs(self, task_id: str) -> tuple[WorkerGroupRef | None, WorkerGroupRef | None]:
+        """Where the task shall run, as it says itself, and as its flow says."""
+        return self.planned(task_id).ref, self.flow.worker_group
+
+    def route_names(self, task_id: str) -> tuple[Path, ...]:
+        """The paths of variables that templates of ``refs`` read."""
+        return self.planned(task_id).route_names
+
     def worker_group(self, task_id: str) -> str:
-        return self.planned(task_id).worker_group
+        """The key that the task or its flow names, where it is no template; else ``default``."""
+        keys = [ref.key for ref in self.refs(task_id) if ref is not None]
+        return next((key for key in keys if key and not has_expression(key)), DEFAULT_GROUP)
 
     def job_text(self, task_id: str) -> str:
         """The task as JSON, as a job carries it; ``msgspec.json.decode`` with Task reads it."""
@@ -107,6 +118,7 @@ def _plan_level(flow: Flow, parent: Flow | Task, parent_id: str) -> Iterator[Pla
 
 
 def _plan(flow: Flow, task: Task, parent_id: str, block: Block, position: int) -> Planned:
-    group = task.worker_group or flow.worker_group
-    key = group.key if group else DEFAULT_GROUP
-    return Planned(task, parent_id, block, position, names_of(task.properties), key)
+    refs = [ref for ref in (task.worker_group, flow.worker_group) if ref is not None]
+    route_names = names_of([text for ref in refs for text in (ref.key, *ref.tags)])
+    names = names_of(task.properties)
+    return Planned(task, parent_id, block, position, names, task.worker_group, route_names)

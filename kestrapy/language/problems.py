@@ -11,16 +11,29 @@ from kestrapy.language.yaml_source import Document, Path, path_text
 
 
 class Problems:
-    """The problems of one document, in the order in which they were found."""
+    """The problems of one document, in the order in which they were found.
+
+    origins: values that come from elsewhere in the document: their path → where they stand.
+    """
 
     def __init__(self, document: Document):
+        self.origins: dict[Path, Path] = {}
         self._document = document
         self._found: list[Problem] = []
 
     def add(self, path: Path, message: str) -> None:
         """message: what is wrong, with the value and the remedy."""
-        line, column = self._document.place(path)
-        self._found.append(Problem(message, path_text(path), line, column))
+        place = self._origin(path)
+        if place != path:
+            message += f" (taken on by {path_text(path)})"
+        line, column = self._document.place(place)
+        self._found.append(Problem(message, path_text(place), line, column))
+
+    def _origin(self, path: Path) -> Path:
+        for end in range(len(path), 0, -1) if self.origins else ():
+            if path[:end] in self.origins:
+                return (*self.origins[path[:end]], *path[end:])
+        return path
 
     def check(self) -> None:
         """Raises FlowRefused when there is a problem; they are sorted by place."""

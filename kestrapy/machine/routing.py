@@ -17,7 +17,7 @@ from kestrapy.errors import ExpressionError, RoutingProblem
 from kestrapy.language.expression import has_expression
 from kestrapy.language.fields import plain
 from kestrapy.language.problems import shown
-from kestrapy.language.worker_groups import closed_to, lacks_lane, undeclared, unserved
+from kestrapy.language.worker_groups import closed_to, fitting, lacks_lane, undeclared
 from kestrapy.model.worker_group import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
@@ -141,15 +141,10 @@ def _by_tags(
     who: str,
 ) -> tuple[GroupSettings, str]:
     """-> the best group that has the tags, and why; live ones first, then the least busy."""
-    _check(unserved(tags, match, {key: view.settings for key, view in groups.items()}), who)
-    views = [groups[key] for key in sorted(groups) if groups[key].settings.serves(tags, match)]
-    allowed = [view for view in views if view.settings.allows(namespace)]
-    if not allowed:
-        _check(closed_to(views[0].settings, namespace), who)
-    fit = [view for view in allowed if view.settings.has_lane(lane)]
-    if not fit:
-        _check(lacks_lane(allowed[0].settings, lane), who)
-    ranked = sorted(fit, key=_rank)
+    settings = {key: view.settings for key, view in groups.items()}
+    keys, problem = fitting(tags, match, namespace, lane, settings)
+    _check(problem, who)
+    ranked = sorted((groups[key] for key in keys), key=_rank)
     return ranked[0].settings, f"{who}: tags [{', '.join(tags)}] match {_why(ranked)}"
 
 

@@ -11,8 +11,8 @@ written.
                    │          ▲   ▲ │        │ │ └──▶ KILLING ──▶ KILLED
                    │          │   │ └────────┼─┼────▶ KILLED | FAILED (undeliverable)
                    │          │   └──────────┘ └────▶ RETRYING ─▶ SUBMITTED | KILLED
-                   └──▶ RUNNING (flowable) …   (a lost or returned epoch is submitted anew;
-                                               allowFailure makes WARNING or SUCCESS of FAILED)
+                   ├──▶ RUNNING (flowable) …   (a lost or returned epoch is submitted anew;
+                   └──▶ FAILED (no group)      allowFailure makes WARNING or SUCCESS of FAILED)
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ EXECUTION: Table = {
     S.KILLING: frozenset({S.KILLED, S.FAILED}),
 }
 TASK_RUN: Table = {
-    S.CREATED: frozenset({S.SUBMITTED, S.RUNNING, S.KILLED, S.FAILED}),
+    S.CREATED: _ENDS | {S.SUBMITTED, S.RUNNING},
     S.SUBMITTED: _ENDS | {S.RUNNING, S.SUBMITTED},
     S.RUNNING: _ENDS | {S.SUBMITTED, S.RETRYING, S.KILLING},
     S.KILLING: frozenset({S.KILLED, S.FAILED}),
-    S.RETRYING: frozenset({S.SUBMITTED, S.KILLED, S.FAILED}),
+    S.RETRYING: _ENDS | {S.SUBMITTED},
 }
 ATTEMPT: Table = {
     S.RUNNING: _ENDS | {S.KILLING, S.RESUBMITTED},

@@ -22,7 +22,7 @@ from kestrapy.machine.outputs import (
     TaskRunSnapshot,
     TriggerEvent,
 )
-from kestrapy.model.flow import TENANT, Flow, Input, Retry, Task, Trigger
+from kestrapy.model.flow import TENANT, Flow, Input, Retry, Task, Trigger, WorkerGroupRef
 from kestrapy.model.instants import iso_date
 
 Json = dict[str, Any]
@@ -207,7 +207,7 @@ def flow_json(flow: Flow, revision: FlowRevision, *, with_source: bool = True) -
         outputs=[msgspec.to_builtins(it) for it in flow.outputs],
         errors=_tasks_json(flow.errors),
         triggers=[_trigger_json(it) for it in flow.triggers],
-        workerGroup=msgspec.to_builtins(flow.worker_group),
+        **_where_json(flow.worker_group),
     )
     found |= _filled(**{"finally": _tasks_json(flow.finally_)})
     if with_source:
@@ -235,13 +235,32 @@ def _task_json(task: Task) -> Json:
         allowFailure=task.allow_failure,
         allowWarning=task.allow_warning,
         logLevel=task.log_level,
-        workerGroup=msgspec.to_builtins(task.worker_group),
+        onWorkerLost=task.on_worker_lost,
+        **_where_json(task.worker_group),
         tasks=_tasks_json(task.tasks),
         errors=_tasks_json(task.errors),
     )
     if task.concurrent:
         found["concurrent"] = task.concurrent
     return found | _filled(**{"finally": _tasks_json(task.finally_)})
+
+
+def _where_json(ref: WorkerGroupRef | None) -> Json:
+    """``workerGroup`` or ``workerSelector``, as a flow spells it; neither for None."""
+    if ref is None:
+        return {}
+    after, fallback = ref.fallback_after, ref.fallback
+    found = _filled(
+        key=ref.key,
+        tags=list(ref.tags),
+        match=ref.match if ref.tags else "",
+        lane=ref.lane,
+        fallbackAfter=None if after is None else iso_duration(after),
+    )
+    if fallback is not None:
+        to_group = fallback.behavior == "GROUP"
+        found["fallback"] = {"group": fallback.group} if to_group else fallback.behavior
+    return {"workerSelector" if ref.tags else "workerGroup": found}
 
 
 def _retry_json(retry: Retry) -> Json:

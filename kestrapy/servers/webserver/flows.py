@@ -13,6 +13,7 @@ from kestrapy.language.flow import parse_flow
 from kestrapy.machine.commands import FlowSaveRequested, TriggerDefinition
 from kestrapy.machine.outputs import FlowRevision
 from kestrapy.model.flow import Flow
+from kestrapy.model.worker_group import GroupSettings
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import (
     FlowParameters,
@@ -132,7 +133,8 @@ class FlowEndpoints:
         return answer([self._web.flow_json(it, with_source=True) for it in found])
 
     def _parse(self, source: str) -> Flow:
-        return parse_flow(source, self._web.registry, groups=self._web.groups)
+        groups = {key: GroupSettings(key) for key in self._web.groups}
+        return parse_flow(source, self._web.registry, groups=groups)
 
     def _answer(self, revision: FlowRevision) -> Response:
         return answer(self._web.flow_json(revision, with_source=True))

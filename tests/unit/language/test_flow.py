@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.flow import parse_flow
 from kestrapy.model.flow import Flow, Input, Retry, WorkerGroupRef
+from kestrapy.model.worker_group import Fallback, GroupSettings
 from tests.unit.language.types_for_tests import REGISTRY
 
 FULL = """\
@@ -51,7 +52,8 @@ triggers:
 
 
 def parse(source: str, groups: list[str] | None = None) -> Flow:
-    return parse_flow(source, REGISTRY, groups=groups)
+    declared = None if groups is None else {key: GroupSettings(key) for key in groups}
+    return parse_flow(source, REGISTRY, groups=declared)
 
 
 def problems(source: str, groups: list[str] | None = None) -> list[Problem]:
@@ -99,7 +101,7 @@ def test_the_tasks_of_a_flow_with_everything() -> None:
         "message": ["a", "{{ inputs.who }}"],
         "exitCode": "{{ inputs.n.count }}",
     }
-    assert slow.worker_group is None
+    assert slow.worker_group == WorkerGroupRef(fallback=Fallback("WAIT"))
     assert slow.retry == Retry(
         "exponential", interval=1000, max_interval=60_000, delay_factor=2.0, max_attempts=4
     )
@@ -148,7 +150,6 @@ def test_retries(retry: str, expected: Retry) -> None:
         ("tenantId: other", "tenantId", "'other' is unknown: expected one of main"),
         ("concurrency: {limit: 1}", "concurrency", "`concurrency` is not supported yet"),
         ("sla: []", "sla", "not supported yet"),
-        ("pluginDefaults: []", "pluginDefaults", "not supported yet"),
         ("retry: {}", "retry", "not supported yet"),
         ("afterExecution: []", "afterExecution", "not supported yet"),
         ("labels: {system.x: y}", "labels.system.x", "offending label: system.x=y"),
@@ -160,12 +161,6 @@ def test_retries(retry: str, expected: Retry) -> None:
         ("workerGroup: {key: cpu}", "workerGroup.key", "unknown worker group `cpu`; did you mean"),
         ("workerGroup: {key: zzz}", "workerGroup.key", "(declared: default, gpu)"),
         ("workerGroup: {key: a b}", "workerGroup.key", "must match"),
-        ("workerGroup: {key: '{{ a }}'}", "workerGroup.key", "an expression is not supported here"),
-        (
-            "workerGroup: {key: gpu, fallback: FAIL}",
-            "workerGroup.fallback",
-            "not supported yet: use WAIT",
-        ),
         ("workerGroup: {key: gpu, fallback: X}", "workerGroup.fallback", "'X' is unknown"),
         (
             "workerGroup: {kye: gpu}",
@@ -417,6 +412,13 @@ _names = st.sampled_from(
         "value",
         "concurrent",
         "defaults",
+        "workerSelector",
+        "tags",
+        "fallback",
+        "lane",
+        "pluginDefaults",
+        "values",
+        "forced",
     ]
 )
 _texts = st.sampled_from(
@@ -429,12 +431,12 @@ _values: Any = st.recursive(
 )
 
 
-@given(st.dictionaries(_names, _values, max_size=8))
-def test_any_document_is_a_flow_or_refused(document: Any) -> None:
+@given(st.dictionaries(_names, _values, max_size=8), st.sampled_from([None, ["gpu", "f"]]))
+def test_any_document_is_a_flow_or_refused(document: Any, groups: list[str] | None) -> None:
     import json
 
     try:
-        parse(json.dumps(document))
+        parse(json.dumps(document), groups)
     except FlowRefused as refused:
         assert all(problem.message for problem in refused.problems)
 
@@ -452,6 +454,8 @@ def test_an_unknown_property_is_refused_though_it_holds_an_expression() -> None:
         ("retry", "{type: constant, interval: PT1S}"),
         ("logLevel", "WARN"),
         ("workerGroup", "{key: gpu}"),
+        ("workerSelector", "{tags: [x]}"),
+        ("onWorkerLost", "FAIL"),
     ],
 )
 def test_what_only_workers_act_upon_is_refused_on_a_flowable(name: str, value: str) -> None:
@@ -459,6 +463,6 @@ def test_what_only_workers_act_upon_is_refused_on_a_flowable(name: str, value: s
     source = source.replace("  x: 1\n", "").replace(
         "tasks: []", "tasks: [{id: u, type: echo, message: m}]"
     )
-    (problem,) = problems(source, ["gpu"])
+    (problem,) = problems(source)
     assert problem.path == f"tasks[1].{name}"
     assert "set it on its tasks" in problem.message

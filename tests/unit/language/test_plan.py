@@ -10,6 +10,7 @@ from kestrapy.language.flow import parse_flow
 from kestrapy.language.plan import Plan
 from kestrapy.model.flow import Task
 from kestrapy.model.registry import Kind
+from kestrapy.model.worker_group import WorkerGroupRef
 from tests.unit.language.types_for_tests import REGISTRY
 
 SOURCE = """\
@@ -33,7 +34,7 @@ PLAN = Plan(FLOW, REGISTRY)
 
 def test_places() -> None:
     places = [
-        (each.task.id, each.parent_id, each.block, each.position, each.worker_group)
+        (each.task.id, each.parent_id, each.block, each.position, PLAN.worker_group(each.task.id))
         for each in PLAN
     ]
     assert places == [
@@ -51,6 +52,21 @@ def test_places() -> None:
 def test_a_flow_without_a_group_runs_in_the_default_one() -> None:
     flow = msgspec.structs.replace(FLOW, worker_group=None)
     assert Plan(flow, REGISTRY).worker_group("b") == "default"
+
+
+def test_where_a_task_shall_run_and_what_choosing_it_reads() -> None:
+    assert PLAN.refs("c") == (WorkerGroupRef("own"), WorkerGroupRef("pool"))
+    assert PLAN.refs("b") == (None, WorkerGroupRef("pool"))
+    assert PLAN.route_names("c") == ()
+    selector = "workerSelector: {tags: [x, '{{ inputs.zone }}']}"
+    task = SOURCE.replace("workerGroup: {key: own}", selector)
+    flow = task.replace(
+        "workerGroup: {key: pool}", "workerGroup: {key: '{{ vars.a ?? labels.b }}'}"
+    )
+    plan = Plan(parse_flow(flow, REGISTRY), REGISTRY)
+    assert plan.route_names("b") == (("labels", "b"), ("vars", "a"))
+    assert plan.route_names("c") == (("inputs", "zone"), ("labels", "b"), ("vars", "a"))
+    assert plan.names("c") == (), "a job carries only what its own properties read"
 
 
 def test_names_and_texts() -> None:

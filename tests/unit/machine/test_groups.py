@@ -327,6 +327,11 @@ def test_a_namespaces_default_holds_below_it() -> None:
     assert driver.create(_id(1)).job("a").worker_group == "default"
 
 
+def test_a_task_that_no_group_runs_may_be_allowed_to_fail() -> None:
+    document = flow(task("a", workerGroup={"key": "{{ 'none' }}"}, allowFailure=True))
+    assert Driver(document).create().ended == "WARNING"
+
+
 def test_a_bug_in_publishing_harms_the_execution_that_it_is_about(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -351,3 +356,22 @@ def test_a_bug_in_publishing_harms_the_execution_that_it_is_about(
     assert ends[other].state is State.FAILED
     assert "planted" in ends[other].error
     assert in_lines(driver) == []
+
+
+def test_a_job_may_fail_with_its_worker() -> None:
+    driver = Driver(flow(task("a", onWorkerLost="FAIL"))).create().run(a=["lost"])
+    assert driver.ended == "FAILED"
+    assert driver.snapshot("a").error == "its worker w1 was lost, and onWorkerLost is FAIL"
+
+
+def test_a_failure_by_loss_is_retried_where_there_is_a_retry() -> None:
+    document = flow(task("a", onWorkerLost="FAIL", retry=constant(maxAttempts=3)))
+    driver = Driver(document).create().run(a=["lost", "success"])
+    assert driver.ended == "SUCCESS"
+
+
+def test_a_key_that_gives_no_group_fails_its_task_run() -> None:
+    document = flow(task("a", workerGroup={"key": "{{ vars.group }}"}), variables={"group": "no"})
+    driver = Driver(document).create()
+    assert driver.ended == "FAILED"
+    assert "`no`" in driver.snapshot("a").error

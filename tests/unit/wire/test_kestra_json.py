@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -151,3 +152,23 @@ def test_lines_metrics_and_events() -> None:
     assert metric_json(timer)["value"] == 250.0
     assert event_json(of_execution("e1", 4, State.RUNNING))["state"] == "RUNNING"
     assert event_json(of_task_run("e1", 4, 2, State.FAILED))["taskRunId"] == "e1-2"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"workerGroup": {"key": "gpu", "lane": "fast", "fallbackAfter": "PT5S"}},
+        {"workerGroup": {"key": "gpu", "fallback": "CANCEL"}},
+        {"workerGroup": {"key": "{{ inputs.g }}", "fallback": {"group": "other"}}},
+        {"workerSelector": {"tags": ["a", "{{ inputs.t }}"], "match": "ANY", "fallback": "WAIT"}},
+    ],
+)
+def test_where_a_task_shall_run_is_spelled_as_in_its_flow(where: dict[str, Any]) -> None:
+    task = {"id": "t", "type": "log", "message": "m", "onWorkerLost": "FAIL", **where}
+    source = json.dumps({"id": "f", "namespace": "n", "tasks": [task], **where})
+    flow = parse_flow(source, REGISTRY)
+    found = flow_json(flow, FlowRevision("n", "f", 1, source, 0), with_source=False)
+    name, value = next(iter(where.items()))
+    assert found[name] == value
+    assert found["tasks"][0][name] == value
+    assert found["tasks"][0]["onWorkerLost"] == "FAIL"
