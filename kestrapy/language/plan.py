@@ -9,10 +9,9 @@ from typing import Literal
 import msgspec
 
 from kestrapy.errors import NotFound
-from kestrapy.language.expression import Path, has_expression, names_of
+from kestrapy.language.expression import Path, names_of
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.registry import Kind, Registry
-from kestrapy.model.worker_group import DEFAULT_GROUP, WorkerGroupRef
 
 Block = Literal["tasks", "errors", "finally"]
 
@@ -22,8 +21,7 @@ class Planned:
     """A task in its flow.
 
     parent_id: the flowable task around it, "" at the top. block, position: where among its
-    siblings, from 0. names: the paths of variables that its properties read. ref: where it shall
-    run, as it says itself. route_names: the paths that routing it reads, its flow's word included.
+    siblings, from 0. names: the paths of variables that its properties read.
     """
 
     task: Task
@@ -31,8 +29,6 @@ class Planned:
     block: Block
     position: int
     names: tuple[Path, ...]
-    ref: WorkerGroupRef | None
-    route_names: tuple[Path, ...]
 
 
 class Plan:
@@ -47,7 +43,7 @@ class Plan:
         self._kinds = registry.tasks
         self.variables_text = msgspec.json.encode(flow.variables).decode()
         self.output_names = names_of([output.value for output in flow.outputs])
-        self._planned = {each.task.id: each for each in _plan_level(flow, flow, "")}
+        self._planned = {each.task.id: each for each in _plan_level(flow, "")}
         self._job_texts = {
             each.task.id: msgspec.json.encode(each.task).decode() for each in self._planned.values()
         }
@@ -87,25 +83,12 @@ class Plan:
     def names(self, task_id: str) -> tuple[Path, ...]:
         return self.planned(task_id).names
 
-    def refs(self, task_id: str) -> tuple[WorkerGroupRef | None, WorkerGroupRef | None]:
-        """Where the task shall run, as it says itself, and as its flow says."""
-        return self.planned(task_id).ref, self.flow.worker_group
-
-    def route_names(self, task_id: str) -> tuple[Path, ...]:
-        """The paths of variables that templates of ``refs`` read."""
-        return self.planned(task_id).route_names
-
-    def worker_group(self, task_id: str) -> str:
-        """The key that the task or its flow names, where it is no template; else ``default``."""
-        keys = [ref.key for ref in self.refs(task_id) if ref is not None]
-        return next((key for key in keys if key and not has_expression(key)), DEFAULT_GROUP)
-
     def job_text(self, task_id: str) -> str:
         """The task as JSON, as a job carries it; ``msgspec.json.decode`` with Task reads it."""
         return self._job_texts[self.planned(task_id).task.id]
 
 
-def _plan_level(flow: Flow, parent: Flow | Task, parent_id: str) -> Iterator[Planned]:
+def _plan_level(parent: Flow | Task, parent_id: str) -> Iterator[Planned]:
     blocks: tuple[tuple[Block, tuple[Task, ...]], ...] = (
         ("tasks", parent.tasks),
         ("errors", parent.errors),
@@ -113,12 +96,5 @@ def _plan_level(flow: Flow, parent: Flow | Task, parent_id: str) -> Iterator[Pla
     )
     for block, tasks in blocks:
         for position, task in enumerate(tasks):
-            yield _plan(flow, task, parent_id, block, position)
-            yield from _plan_level(flow, task, task.id)
-
-
-def _plan(flow: Flow, task: Task, parent_id: str, block: Block, position: int) -> Planned:
-    refs = [ref for ref in (task.worker_group, flow.worker_group) if ref is not None]
-    route_names = names_of([text for ref in refs for text in (ref.key, *ref.tags)])
-    names = names_of(task.properties)
-    return Planned(task, parent_id, block, position, names, task.worker_group, route_names)
+            yield Planned(task, parent_id, block, position, names_of(task.properties))
+            yield from _plan_level(task, task.id)
