@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kestrapy.cli.errors import show_problems, stderr
+from kestrapy.cli.run import OutputFormat
 from kestrapy.cli.settings import ConfigOption, declared_groups, settings_of
 from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
 
-app = typer.Typer(help="Check flows.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from kestrapy.assembly.sight import Sight
+
+app = typer.Typer(help="Check and explain flows.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Check flows."""
+    """Check and explain flows."""
 
 
 @app.command()
@@ -36,6 +40,44 @@ def validate(
     groups = declared_groups(settings_of(config)) if config else None
     good = [validate_file(path, groups) for path in files]
     raise typer.Exit(0 if all(good) else 2)
+
+
+@app.command()
+def explain(
+    file: Annotated[Path, typer.Argument(help="A flow, a YAML file.", metavar="FLOW")],
+    config: ConfigOption = None,
+    output: Annotated[
+        OutputFormat, typer.Option("--output", "-o", help="text: to read; json: one document.")
+    ] = OutputFormat.TEXT,
+) -> None:
+    """Tell for each task which worker group it goes to, and why.
+
+    With --config, declared groups, live workers and what waits are read from the topics. Exit code
+    2 where the flow is refused, 1 where a task can't be routed, else 0.
+    """
+    from kestrapy.cli.explaining import documents, show, show_json
+    from kestrapy.cli.running import load
+    from kestrapy.language.plan import Plan
+    from kestrapy.machine import explanation
+
+    sight = _look(config) if config else None
+    flow = load(file, sight.groups if sight else None)
+    groups = sight.known() if sight else None
+    defaults = sight.defaults if sight else {}
+    placements = explanation.explain(Plan(flow, REGISTRY), groups, defaults.get)
+    found = documents(placements, flow, sight)
+    (show_json if output is OutputFormat.JSON else show)(flow, found, sight)
+    lost = [it for it in placements if it.route is None and it.is_certain]
+    raise typer.Exit(1 if lost and sight else 0)
+
+
+def _look(config: Path) -> Sight:
+    """Raises LogUnavailable, TopicUnfit."""
+    from kestrapy.assembly.servers import parts_of
+    from kestrapy.assembly.sight import look
+
+    settings = settings_of(config)
+    return look(parts_of(settings, "flow"), settings, declared_groups(settings))
 
 
 def validate_file(path: Path, groups: Mapping[str, GroupSettings] | None) -> bool:
