@@ -55,7 +55,7 @@ class Faults:
             self._kinds[name]()
 
     def heal(self) -> None:
-        """Nothing goes wrong any more. What sleeps, wakes up by itself."""
+        """Nothing goes wrong any more. What sleeps or is down comes back by itself."""
         world = self._world
         world.network.calm()
         for process in world.processes:
@@ -63,8 +63,6 @@ class Faults:
             process.keep_down_until = 0
             if process.link is not None:
                 process.link.cut = [0] * BROKERS
-            if not process.is_up:
-                process.start()
 
     def _span(self) -> int:
         if self._random.random() < 0.5:

@@ -101,7 +101,8 @@ class SimProducer:
         self._open = 0
 
     def send(self, message: Message, on_ack: OnAck | None = None) -> None:
-        self._open += 1
+        with self._journal.lock:
+            self._open += 1
 
         def answer(when: int, error: SendError | None) -> None:
             heappush(self._acks, (when, next(self._count), on_ack or _ignore, error))
@@ -169,9 +170,16 @@ class SimReader:
     def poll(self, limit: int, timeout: float) -> list[Record]:
         self._look()
         records = [] if self._link.stalls() else self._cursor.poll(limit, 0, _never)
-        if not records:
-            self._link.spend(timeout)
+        if not records and self._link.wait(timeout, self._has_some):
+            records = self._cursor.poll(limit, 0, _never)
         return records
+
+    def _has_some(self) -> bool:
+        with self._journal.lock:
+            return any(
+                self._cursor.position(it) < self._journal.partition(it).stable
+                for it in self._cursor.partitions()
+            )
 
     def _look(self) -> None:
         for partition in self._cursor.partitions():
@@ -224,8 +232,8 @@ class SimMember:
             self._link.spend(timeout)
             return []
         records = self._memory.poll(limit, 0)
-        if not records:
-            self._link.spend(timeout)
+        if not records and self._link.wait(timeout, _never):
+            records = self._memory.poll(limit, 0)
         return records
 
     def pause(self) -> None:

@@ -106,6 +106,13 @@ class Link:
         """The process waits so long for something that does not come."""
         self.clock.ahead += round(seconds * 1000)
 
+    def wait(self, seconds: float, ready: Callable[[], bool]) -> bool:
+        """Wait until ready(), at most so long. -> whether to look again; the world stands still
+        within a tick, so that nothing can have come.
+        """
+        self.spend(seconds)
+        return False
+
     def carry(self, producer: int, place: str, deliver: Deliver, answer: Answer) -> None:
         """Bring a message to a partition: in order with all others of the producer."""
         lane = self._lanes.get((producer, place))

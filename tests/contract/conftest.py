@@ -11,10 +11,12 @@ from tests.contract.log_bench import (
     Bench,
     kafka,
     memory,
+    simulated,
 )
 
 ADAPTERS = [
     pytest.param(memory, id="memory"),
+    pytest.param(simulated, id="simulated"),
     pytest.param(kafka, id="kafka", marks=pytest.mark.external),
 ]
 

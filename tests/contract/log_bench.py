@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Event, Thread
+from random import Random
+from threading import Event, Lock, Thread
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from kestrapy.adapters.kafka.log import KafkaLog
+from kestrapy.adapters.memory.journal import Journal
 from kestrapy.adapters.memory.log import MemoryLog
 from kestrapy.adapters.system import SystemClock
 from kestrapy.ports.log import (
@@ -30,6 +33,10 @@ from kestrapy.ports.log import (
     TopicSpec,
     Transactions,
 )
+from kestrapy.sim.clock import EPOCH, BrokerClock, SimClock, Skew
+from kestrapy.sim.log import SimLog
+from kestrapy.sim.network import Link, Network
+from kestrapy.sim.timeline import Timeline
 
 SECONDS = 20.0
 """More than anything here takes; a test that waits so long fails."""
@@ -51,6 +58,41 @@ class Backend:
 def memory(request: pytest.FixtureRequest) -> Backend:
     log = MemoryLog(SystemClock())
     return Backend(log, log.high_watermark, log.delete_before)
+
+
+STRIDE = 20
+_PLAYING = Lock()
+
+
+class PlayingLink(Link):
+    """Virtual time goes on while somebody waits, as if the other processes acted meanwhile."""
+
+    def spend(self, seconds: float) -> None:
+        self.wait(seconds, lambda: False)
+
+    def wait(self, seconds: float, ready: Callable[[], bool]) -> bool:
+        timeline = self.network.timeline
+        end = timeline.now + round(seconds * 1000)
+        while timeline.now < end and not ready():
+            with _PLAYING:
+                timeline.after(STRIDE, lambda: None)
+                timeline.step()
+            Event().wait(0.0002)  # so that another thread gets its turn in this wait
+        return True
+
+
+def simulated(request: pytest.FixtureRequest) -> Backend:
+    """The simulator's log, on a network without faults."""
+    timeline = Timeline()
+    brokers = BrokerClock(timeline)
+    brokers.skew = SystemClock().wall() - EPOCH
+    journal = Journal(brokers, 30_000)
+    link = PlayingLink(Network(timeline, Random(0), Counter()), SimClock(timeline, Skew()))
+    return Backend(
+        SimLog(journal, link),
+        lambda partition: journal.partition(partition).end,
+        lambda partition, offset: journal.partition(partition).delete_before(offset),
+    )
 
 
 def kafka(request: pytest.FixtureRequest) -> Backend:
