@@ -16,7 +16,7 @@ from rich.table import Table
 from kestrapy.sim.world import World
 from tests.simulation.mutants import MUTANTS
 
-BATCH = 8
+BATCH = 4
 """Seeds at once; those behind the first that finds are for nothing."""
 
 
