@@ -21,7 +21,7 @@ from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.group_topics import GroupTopics
-from kestrapy.servers.group_watch import GroupWatch
+from kestrapy.servers.group_watch import Deaths, GroupWatch
 from kestrapy.servers.logic_versions import LogicVersions
 from kestrapy.servers.shard import Shard, StageSpec
 from kestrapy.servers.watcher import Watcher
@@ -72,9 +72,9 @@ class Sources:
 class Watch:
     """What an executor keeps for one shard beside its state."""
 
-    def __init__(self, watcher: Watcher, topics: Catalogue):
+    def __init__(self, watcher: Watcher, deaths: Deaths, topics: Catalogue):
         self.leases = watcher
-        self.groups = GroupWatch(topics.executions)
+        self.groups = GroupWatch(topics.executions, deaths)
         self.versions = LogicVersions()
         self.judge_due = 0
         self.awaiting: dict[str, int] = {}
@@ -100,13 +100,14 @@ class ExecutorDuties:
         self._lost_after = lost_after
         self._plans = Plans(sources.flows, sources.registry)
         self._watchers: dict[int, Watcher] = {}
+        self._deaths = Deaths()
         self._watches: dict[int, Watch] = {}
         self._look_due = 0
         self._loads: Mapping[str, GroupLoad] | None = None
 
     def specs(self, index: int) -> list[StageSpec]:
         watcher = self._watchers.setdefault(index, Watcher(self._owner_id, self._lost_after))
-        watch = self._watches[index] = Watch(watcher, self._topics)
+        watch = self._watches[index] = Watch(watcher, self._deaths, self._topics)
         return [
             StageSpec(self._topics.requests, intake_fold(index)),
             StageSpec(

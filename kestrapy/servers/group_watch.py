@@ -22,6 +22,8 @@ SAY_AGAIN = 1_000
 REPORT_EVERY = 1_000
 REPORT_UNCHANGED_EVERY = 5_000
 """ms; half of what a WorkerBoard keeps a report for, and less."""
+SEEN_FOR = 5_000
+"""ms for which a death counts that was not looked at: longer than a shard is lost at a restore."""
 MOST_FALLBACKS = 500
 """Of a shard and a look: what has no worker is many jobs at once."""
 
@@ -82,17 +84,39 @@ class Index:
             self.late[group, after].pop(key, None)
 
 
-class GroupWatch:
-    """One shard's. Times: monotonic ms, but for ``log_time``."""
+class Deaths:
+    """Since when each group has had no worker that takes jobs, as one process has seen it.
 
-    def __init__(self, topic: str):
+    Takeovers don't end it: a shard that is restored again and again falls back all the same. What
+    nobody looked at for ``SEEN_FOR`` is not known any more. Times: monotonic ms.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[int, int]] = {}
+
+    def saw_dead(self, group: str, now: int) -> None:
+        since, seen = self._seen.get(group, (now, now))
+        self._seen[group] = (since if now - seen <= SEEN_FOR else now), now
+
+    def saw_living(self, group: str) -> None:
+        self._seen.pop(group, None)
+
+    def since(self, group: str) -> int | None:
+        known = self._seen.get(group)
+        return known[0] if known is not None else None
+
+
+class GroupWatch:
+    """One shard's. deaths: of this process. Times: monotonic ms, but for ``log_time``."""
+
+    def __init__(self, topic: str, deaths: Deaths):
         self.index = Index()
+        self._deaths = deaths
         self._topic = topic
         self._look_due = 0
         self._report_due = 0
         self._said: dict[str, int] = {}
         self._asked: dict[tuple[str, int], int] = {}
-        self._dead_since: dict[str, int] = {}
         self._reported: dict[str, tuple[GroupReport, int]] = {}
 
     def turn(
@@ -127,9 +151,9 @@ class GroupWatch:
                 self._publish_again(shard, key)
             shard.command_here(self._topic, live)
         if live.workers and not group.settings.drained:
-            self._dead_since.pop(key, None)
+            self._deaths.saw_living(key)
         else:
-            self._dead_since.setdefault(key, now)
+            self._deaths.saw_dead(key, now)
 
     def _publish_again(self, shard: Shard, group: str) -> None:
         """The topic was made anew: whatever stood in it, unclaimed, stands there no more."""
@@ -156,7 +180,7 @@ class GroupWatch:
     def _overdue(self, state: EntityMap, log_time: int, now: int) -> Iterator[TaskRun]:
         """Those whose group has been dead, and who have waited, for their fallback's time."""
         for (group, after), runs in self.index.late.items():
-            since = self._dead_since.get(group)
+            since = self._deaths.since(group)
             if since is None or now - since < after:
                 continue
             for key, ready in runs.items():

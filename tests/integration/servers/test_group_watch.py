@@ -12,6 +12,7 @@ from kestrapy.machine.outputs import ExecutionEvent
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import GROUP, Fallback, GroupSettings, encode
 from kestrapy.servers.group_topics import LOOK_EVERY
+from kestrapy.servers.group_watch import SEEN_FOR, Deaths
 from kestrapy.servers.owner import Owner
 from tests.small_cluster import Runner, SmallCluster
 
@@ -88,6 +89,29 @@ def test_a_job_falls_back_though_its_shard_has_another_owner_by_then() -> None:
     cluster.remove(first)
     cluster.executor()
     cluster.until(lambda: execution_id in cluster.ends(), step=50)
+
+
+def test_a_job_falls_back_although_two_owners_fence_each_other() -> None:
+    """None of them owns the shard for as long as the fallback waits."""
+    cluster = SmallCluster(shards=1)
+    for name in ("a", "b"):
+        cluster.executor(name)
+    declare(cluster, GroupSettings("default", fallback=Fallback("FAIL"), fallback_after=10_000))
+    cluster.save()
+    execution_id = cluster.create()
+    cluster.until(lambda: execution_id in cluster.ends(), step=50, limit=600)
+    assert cluster.clock.now > 10_000
+
+
+def test_a_death_that_nobody_looked_at_is_not_known() -> None:
+    deaths = Deaths()
+    for now in range(0, 10_000, 1_000):
+        deaths.saw_dead("gpu", now)
+    assert deaths.since("gpu") == 0
+    deaths.saw_dead("gpu", 9_000 + SEEN_FOR + 1)
+    assert deaths.since("gpu") == 9_000 + SEEN_FOR + 1
+    deaths.saw_living("gpu")
+    assert deaths.since("gpu") is None
 
 
 def test_a_group_with_workers_is_waited_for() -> None:
