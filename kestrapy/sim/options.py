@@ -10,6 +10,8 @@ from kestrapy.config import Worker as WorkerConfig
 from kestrapy.sim.network import Rates
 
 GROUPS = ("default", "gpu")
+EMPTY_GROUP = "onprem"
+"""Declared, and no worker serves it."""
 
 
 @dataclass(frozen=True)

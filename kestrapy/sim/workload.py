@@ -22,12 +22,13 @@ from kestrapy.model.state import State
 from kestrapy.ports.log import Producer, SendError
 from kestrapy.servers.router import Router
 from kestrapy.sim.clock import EPOCH
-from kestrapy.sim.options import GROUPS
+from kestrapy.sim.options import EMPTY_GROUP, GROUPS
 from kestrapy.sim.timeline import Timeline
 
 NAMESPACE = "sim"
 ASK_AGAIN = 400
 RETURN = "io.kestra.plugin.core.debug.Return"
+Document = dict[str, object]
 PARALLEL = "io.kestra.plugin.core.flow.Parallel"
 
 
@@ -48,11 +49,14 @@ def draw_shapes(random: Random) -> list[Shape]:
     return [_retry(random), _parallel(random), _kill(random), _timeout(random), _fallback(random)]
 
 
-def _task(
-    random: Random, task_id: str, ms: int, fails: int = 0, **more: object
-) -> dict[str, object]:
-    group = {"workerGroup": {"key": random.choice(GROUPS)}}
-    return {"id": task_id, "type": RETURN, "format": f"ms={ms} fails={fails}", **group, **more}
+def _task(random: Random, task_id: str, ms: int, fails: int = 0, **more: object) -> Document:
+    """Of one of the groups; at times the other one takes over where it has no worker."""
+    key, other = random.sample(GROUPS, 2)
+    group: Document = {"key": key}
+    if random.random() < 0.2:
+        group |= {"fallback": {"group": other}, "fallbackAfter": "PT2S"}
+    work = {"type": RETURN, "format": f"ms={ms} fails={fails}", "workerGroup": group}
+    return {"id": task_id, **work, **more}
 
 
 def _shape(name: str, state: State, runs: dict[str, State], **flow: object) -> Shape:
@@ -107,14 +111,18 @@ def _timeout(random: Random) -> Shape:
 
 
 def _fallback(random: Random) -> Shape:
-    """A task may fail, and another does its work."""
+    """A task of a group that no worker serves: it fails, ends its execution, or goes elsewhere."""
+    behavior = random.choice(["FAIL", "CANCEL", {"group": random.choice(GROUPS)}])
+    group: Document = {"key": EMPTY_GROUP, "fallback": behavior}
+    if random.random() < 0.7 or isinstance(behavior, dict):
+        group["fallbackAfter"] = f"PT{random.randint(1, 5)}S"
     tasks = [
-        _task(random, "first", 300, fails=99, allowFailure=True),
+        _task(random, "first", 100, workerGroup=group, allowFailure=True),
         _task(random, "instead", random.randint(5, 1_000)),
     ]
-    return _shape(
-        "fallback", State.WARNING, {"first": State.WARNING, "instead": State.SUCCESS}, tasks=tasks
-    )
+    ends = {"FAIL": State.WARNING, "CANCEL": State.KILLED}.get(str(behavior), State.SUCCESS)
+    runs = {"first": ends} | ({} if behavior == "CANCEL" else {"instead": State.SUCCESS})
+    return _shape("fallback", ends, runs, tasks=tasks)
 
 
 @dataclass

@@ -36,7 +36,7 @@ from kestrapy.sim.clock import BrokerClock, SimClock, SimEntropy, Skew, draw_ske
 from kestrapy.sim.faults import Faults
 from kestrapy.sim.log import SimLog, SimMember
 from kestrapy.sim.network import Link, Network
-from kestrapy.sim.options import GROUPS, Options
+from kestrapy.sim.options import EMPTY_GROUP, GROUPS, Options
 from kestrapy.sim.processes import Process, WorkerProcess
 from kestrapy.sim.referee import Referee
 from kestrapy.sim.reference import Place, Reference
@@ -106,7 +106,7 @@ class World:
         self.broker_clock = BrokerClock(self.timeline)
         self.journal = WatchedJournal(self.broker_clock, SESSION)
         self.topics = Catalogue("", self.options.shards, self.options.job_partitions)
-        specs = self.topics.specs(GROUPS)
+        specs = self.topics.specs((*GROUPS, EMPTY_GROUP))
         MemoryTopics(self.journal).create(specs, 1)
         self.parts = self._parts_of(self._omniscient(), Skew())
         self.flows = FlowCatalogue(self.parts.log, CODEC, self.topics)
@@ -144,7 +144,7 @@ class World:
             codec=CODEC,
             catalogue=self.topics,
             registry=REGISTRY,
-            groups=GROUPS,
+            groups=(*GROUPS, EMPTY_GROUP),
             clock=SimClock(self.timeline, skew),
             entropy=SimEntropy(self.random),
         )

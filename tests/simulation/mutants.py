@@ -16,11 +16,12 @@ from unittest.mock import patch
 import msgspec
 
 from kestrapy.adapters.memory.transactions import MemoryTransactions
-from kestrapy.machine import execution, intake, task_runs
+from kestrapy.machine import execution, groups, intake, task_runs
 from kestrapy.machine.entities import Holder
 from kestrapy.machine.outputs import Granted, Refused
 from kestrapy.machine.stage import Stage
 from kestrapy.machine.turn import Turn
+from kestrapy.model.state import State
 from kestrapy.ports.log import Outcome, Partition
 from kestrapy.servers.checkpoint import Checkpoints
 from kestrapy.servers.outbox import Outbox
@@ -65,9 +66,8 @@ def mutant(what: str, scenario: str = GENERAL) -> Callable[[Callable[[], Patches
 
 @mutant("a claim of an epoch that has an owner is granted")
 def _grant_to_second_claim() -> Patches:
-    def grant(turn: Turn, run: Any, command: Any) -> bool:
+    def grant(turn: Turn, run: Any, command: Any) -> None:
         turn.emit(Granted(command.worker_id, run.id, run.epoch))
-        return False
 
     yield patch.dict(task_runs._ON_CLAIM, dict.fromkeys(task_runs.HELD_STATES, grant))
 
@@ -106,56 +106,92 @@ def _duplicate_command_folded_twice() -> Patches:
 
 @mutant("a loss hands out anew what is being killed")
 def _resubmission_of_killed_execution() -> Patches:
-    def hand_out_again(turn: Turn, run: Any) -> None:
+    def lose(turn: Turn, run: Any) -> None:
         task_runs.release(turn, run)
-        ended = task_runs.end_attempt(turn, run, task_runs.State.RESUBMITTED)
-        history = ended.history.enter(task_runs.State.RUNNING, turn.at)
-        task_runs.submit(turn, msgspec.structs.replace(ended, history=history))
+        ended = task_runs.end_attempt(turn, run, State.RESUBMITTED)
+        history = ended.history.enter(State.RUNNING, turn.at)
+        task_runs.submit_again(turn, msgspec.structs.replace(ended, history=history))
 
-    yield patch.object(task_runs, "hand_out_again", hand_out_again)
+    yield patch.object(task_runs, "lose", lose)
+
+
+@mutant("what is published and unclaimed is counted up, and not down by a kill")
+def _published_jobs_counted_wrong() -> Patches:
+    real = groups.stop_waiting
+
+    def stop_waiting(turn: Turn, run: Any) -> Any:
+        group = turn.group(run.group)
+        left = real(turn, run)
+        if turn.execution(run.execution_id).killing and not run.place:
+            turn.put_group(
+                msgspec.structs.replace(turn.group(run.group), published=group.published)
+            )
+        return left
+
+    yield patch.object(groups, "stop_waiting", stop_waiting)
+
+
+@mutant("a claim lets no other job out of its group's line")
+def _line_that_stands_still() -> Patches:
+    real = groups.stop_waiting
+
+    def stop_waiting(turn: Turn, run: Any) -> Any:
+        left = real(turn, run)
+        turn.groups.pop(run.group, None)
+        return left
+
+    yield patch.object(groups, "stop_waiting", stop_waiting)
+
+
+@mutant("a fallback is taken although a worker has claimed the job")
+def _fallback_of_a_claimed_job() -> Patches:
+    def find(turn: Turn, task_run_id: str, epoch: int) -> Any:
+        return execution._find(turn, task_run_id)
+
+    yield patch.object(execution, "_find_waiting", find)
 
 
 @mutant("a worker that was declared lost is granted claims as before")
 def _dead_worker_granted() -> Patches:
     real = task_runs._first_claim
 
-    def first_claim(turn: Turn, run: Any, command: Any) -> bool:
+    def first_claim(turn: Turn, run: Any, command: Any) -> None:
         key = task_runs.holder_key(command.worker_id)
         holder = turn.get(key, Holder)
         if holder is not None and holder.dead:
             turn.put(key, Holder())
-        return real(turn, run, command)
+        real(turn, run, command)
 
-    yield patch.dict(task_runs._ON_CLAIM, {task_runs.State.SUBMITTED: first_claim})
+    yield patch.dict(task_runs._ON_CLAIM, {State.SUBMITTED: first_claim})
 
 
 @mutant("a dead worker's claim is refused, and its job is not published again")
 def _dead_claim_loses_job() -> Patches:
     real = task_runs._first_claim
 
-    def first_claim(turn: Turn, run: Any, command: Any) -> bool:
+    def first_claim(turn: Turn, run: Any, command: Any) -> None:
         holder = turn.get(task_runs.holder_key(command.worker_id), Holder)
         if holder is not None and holder.dead:
             turn.emit(Refused(command.worker_id, run.id, run.epoch))
-            return False
-        return real(turn, run, command)
+        else:
+            real(turn, run, command)
 
-    yield patch.dict(task_runs._ON_CLAIM, {task_runs.State.SUBMITTED: first_claim})
+    yield patch.dict(task_runs._ON_CLAIM, {State.SUBMITTED: first_claim})
 
 
 @mutant("a kill is sent once")
 def _kill_sent_once() -> Patches:
     yield patch.object(task_runs, "KILL_AGAIN", 10**9)
+    yield patch.object(task_runs, "KILL_GIVEN_UP", 10**9)
 
 
 @mutant("claims of what is unknown or over are not answered")
 def _silent_on_unknown() -> Patches:
     real = task_runs.claim
 
-    def claim(turn: Turn, run: Any, command: Any) -> bool:
-        if run is None or run.epoch != command.epoch:
-            return False
-        return real(turn, run, command)
+    def claim(turn: Turn, run: Any, command: Any) -> None:
+        if run is not None and run.epoch == command.epoch:
+            real(turn, run, command)
 
     yield patch.object(task_runs, "claim", claim)
 
