@@ -91,6 +91,11 @@ class WorkerGroup(Section):
 
     key: str = Field(pattern=f"^{GROUP_KEY}$", description="Its key, part of its topic's name.")
     description: str = Field("", description="What it is for.")
+    dispatch: Literal["consumer", "share"] = Field(
+        "consumer",
+        description="How jobs reach workers: by a consumer group, or by a share group (Kafka 4.2"
+        " or later; its topic has one partition).",
+    )
 
 
 class Executor(Section):
@@ -251,6 +256,11 @@ class Settings(Section, BaseSettings):
     def group_keys(self) -> tuple[str, ...]:
         """Keys of all worker groups, the default one first."""
         return (DEFAULT_GROUP, *(group.key for group in self.worker_groups))
+
+    @property
+    def shared_groups(self) -> frozenset[str]:
+        """Keys of the groups whose jobs go by share groups."""
+        return frozenset(it.key for it in self.worker_groups if it.dispatch == "share")
 
     @property
     def home(self) -> Path:

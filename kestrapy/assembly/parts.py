@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Literal
 
 from kestrapy import __version__
 from kestrapy.model.registry import Registry
@@ -123,6 +124,9 @@ class WorkerOptions:
     group: str
     slots: int
     instance_id: str = ""
+    dispatch: Literal["consumer", "share"] = "consumer"
+    tags: tuple[str, ...] = ()
+    host: str = ""
     gone: tuple[str, ...] = ()
     heartbeat_interval: int = 1_000
     lease: int = 25_000
@@ -138,6 +142,9 @@ def build_worker(
         slots=options.slots,
         consumer_group=parts.catalogue.jobs(options.group),
         instance_id=options.instance_id,
+        dispatch=options.dispatch,
+        tags=options.tags,
+        host=options.host,
         gone=options.gone,
         heartbeat_interval=options.heartbeat_interval,
         lease=options.lease,

@@ -192,6 +192,30 @@ class Member(Protocol):
         """
 
 
+class ShareMember(Protocol):
+    """A member of a share group: members read the same partitions, each record goes to one.
+
+    A record that was polled is the member's until it is accepted, its lock is over (15 s) or the
+    member is closed: then another member may get it. After five deliveries nobody gets it any more.
+    A group starts at the earliest record, and sees committed ones only.
+    """
+
+    def poll(self, timeout: float) -> list[Record]:
+        """The next record; where a producer sent a batch, some more of it. Waits up to timeout
+        seconds. All of a poll must be accepted before the next one, else raises
+        InvariantViolated. Raises MemberBroken, from then on always, when it can't go on.
+        """
+
+    def accept(self, record: Record) -> None:
+        """It shall not be delivered again. Sent by ``commit``; without effect after its lock."""
+
+    def commit(self) -> None:
+        """Tell the log what was accepted, without waiting."""
+
+    def close(self) -> None:
+        """Leave; what was polled and not accepted goes to others at once."""
+
+
 class Outcome(Enum):
     """How a transaction ended."""
 
@@ -266,6 +290,11 @@ class Log(Protocol):
         aside: str = "",
     ) -> Member:
         """aside: a topic that exists and none of the group reads; needed to step aside."""
+
+    def share_member(self, group: str, topic: str) -> ShareMember:
+        """Not in a group that has members of the other kind. Raises LogUnavailable, and
+        SettingsRefused where the log has no share groups.
+        """
 
     def transactions(self, transactional_id: str) -> Transactions: ...
 

@@ -27,6 +27,7 @@ from kestrapy.adapters.memory.cursor import Cursor
 from kestrapy.adapters.memory.journal import Journal
 from kestrapy.adapters.memory.member import MemoryMember
 from kestrapy.adapters.memory.partition import Watcher
+from kestrapy.adapters.memory.share import MemoryShareMember
 from kestrapy.adapters.memory.topics import MemoryTopics
 from kestrapy.adapters.memory.transactions import MemoryTransactions
 from kestrapy.errors import LogUnavailable
@@ -77,6 +78,9 @@ class SimLog:
         member = SimMember(memory, self._link, group)
         self._open.append(member)
         return member
+
+    def share_member(self, group: str, topic: str) -> SimShareMember:
+        return SimShareMember(MemoryShareMember(self._journal, group, topic), self._link, group)
 
     def transactions(self, transactional_id: str) -> SimTransactions:
         return SimTransactions(self._journal, self._link, transactional_id)
@@ -266,6 +270,37 @@ class SimMember:
     def abandon(self) -> None:
         """Its seat stays taken until the session ends."""
         self._memory.pause()
+
+
+class SimShareMember:
+    """Where its group is out of reach, nothing comes, and what was accepted is delivered again.
+
+    An abandoned one is not closed: what it had stays locked until the locks are over.
+    """
+
+    def __init__(self, memory: MemoryShareMember, link: Link, group: str):
+        self._memory = memory
+        self._link = link
+        self._place = f"group {group}"
+
+    def poll(self, timeout: float) -> list[Record]:
+        if not self._link.reaches(self._place) or self._link.stalls():
+            self._link.spend(timeout)
+            return []
+        records = self._memory.poll(0)
+        if not records:
+            self._link.spend(timeout)
+        return records
+
+    def accept(self, record: Record) -> None:
+        self._memory.accept(record)
+
+    def commit(self) -> None:
+        if self._link.reaches(self._place):
+            self._memory.commit()
+
+    def close(self) -> None:
+        self._memory.close()
 
 
 class SimTransactions:

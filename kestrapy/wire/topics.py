@@ -7,7 +7,7 @@ shard must all have as many, or one shard's records would be spread over two own
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -252,11 +252,18 @@ TOPICS = (
 class Catalogue:
     """The topics of one installation, by their full names.
 
-    prefix: of all names. shards, job_partitions: at least 1, fixed once the topics exist.
+    prefix: of all names. shards, job_partitions: at least 1, fixed once the topics exist. shared:
+    groups with one partition, since a share group spreads partitions over its members first.
     Raises SettingsRefused for what Kafka would not take.
     """
 
-    def __init__(self, prefix: str = "kestrapy.", shards: int = 4, job_partitions: int = 16):
+    def __init__(
+        self,
+        prefix: str = "kestrapy.",
+        shards: int = 4,
+        job_partitions: int = 16,
+        shared: Collection[str] = (),
+    ):
         if not re.fullmatch(TOPIC_PREFIX, prefix):
             raise SettingsRefused(
                 f"topic prefix {prefix!r}: expected at most 100 letters, digits, '_', '-' and '.',"
@@ -266,6 +273,7 @@ class Catalogue:
             if count < 1:
                 raise SettingsRefused(f"{name} is {count}: expected at least 1")
         self.prefix, self.shards, self.job_partitions = prefix, shards, job_partitions
+        self._shared = frozenset(shared)
         self.requests = prefix + REQUESTS.name
         self.executions = prefix + EXECUTIONS.name
         self.admission = prefix + ADMISSION.name
@@ -308,9 +316,13 @@ class Catalogue:
             *self._topics.items(),
             *((self.jobs(group), JOBS) for group in dict.fromkeys(groups)),
         ]
-        return [TopicSpec(name, self._partitions(topic), topic.configs) for name, topic in named]
+        return [
+            TopicSpec(name, self._partitions(topic, name), topic.configs) for name, topic in named
+        ]
 
-    def _partitions(self, topic: Topic) -> int:
+    def _partitions(self, topic: Topic, name: str) -> int:
+        if self.group(name) in self._shared:
+            return 1
         rule = topic.partitions
         return rule if isinstance(rule, int) else int(getattr(self, rule))
 

@@ -30,6 +30,7 @@ from kestrapy.ports.log import (
     Reader,
     Record,
     SendError,
+    ShareMember,
     TopicSpec,
     Transactions,
 )
@@ -177,6 +178,9 @@ class Bench:
     ) -> Member:
         member = self.log.member(group, [topic], listener, instance_id, aside)
         return self._closes.enter_context(closing(member))
+
+    def share_member(self, group: str, topic: str) -> ShareMember:
+        return self._closes.enter_context(closing(self.log.share_member(group, topic)))
 
     def transactions(self, transactional_id: str) -> Transactions:
         transactions = self.log.transactions(transactional_id)

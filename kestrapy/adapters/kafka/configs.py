@@ -92,14 +92,32 @@ _MEMBER: Settings = {
     "max.poll.interval.ms": 30_000,
 }
 
+_SHARE: Settings = {
+    "share.acknowledgement.mode": "explicit",
+    # As few as there may be. Kafka gives whole batches of a producer all the same.
+    "max.poll.records": 1,
+    "fetch.wait.max.ms": 100,
+    "fetch.min.bytes": 1,
+    # A member that is full does not poll: a poll takes jobs. So for a day nobody minds.
+    "max.poll.interval.ms": 86_400_000,
+}
+
 _KINDS: Mapping[str, Settings] = {
     "admin": {},
     "producer": _PRODUCER,
     "transactions": _TRANSACTIONAL,
     "reader": _READER,
     "member": _MEMBER,
+    "share": _SHARE,
 }
-_FAMILY = {"transactions": "producer", "reader": "consumer", "member": "consumer"}
+_NOT_OF_SHARES = frozenset({"heartbeat.interval.ms", "session.timeout.ms"})
+"""Set for members of consumer groups; of share groups the broker decides, and refuses others."""
+_FAMILY = {
+    "transactions": "producer",
+    "reader": "consumer",
+    "member": "consumer",
+    "share": "consumer",
+}
 
 _FIXED = {
     "bootstrap.servers",
@@ -117,6 +135,7 @@ _FIXED = {
     "auto.offset.reset",
     "enable.partition.eof",
     "group.protocol",
+    "share.acknowledgement.mode",
     "partition.assignment.strategy",
 }
 """What the log's contract rests on: nobody may set these otherwise."""
@@ -156,7 +175,8 @@ class Cluster:
 
     def _settings(self, kind: str) -> Settings:
         family = _FAMILY.get(kind, kind)
-        return {
+        unknown = _NOT_OF_SHARES if kind == "share" else frozenset()
+        settings = {
             "bootstrap.servers": self.bootstrap_servers,
             "client.id": self.client_id,
             "logger": logger,
@@ -170,6 +190,7 @@ class Cluster:
                 if name.startswith(f"{family}.")
             },
         }
+        return {name: value for name, value in settings.items() if name not in unknown}
 
 
 def _bare(name: str) -> str:

@@ -9,6 +9,7 @@ from kestrapy.adapters.kafka.configs import Cluster
 from kestrapy.adapters.kafka.member import KafkaMember, Seat
 from kestrapy.adapters.kafka.producer import KafkaProducer
 from kestrapy.adapters.kafka.reader import KafkaReader
+from kestrapy.adapters.kafka.share import KafkaShareMember
 from kestrapy.adapters.kafka.topics import KafkaTopics
 from kestrapy.adapters.kafka.transactions import KafkaTransactions
 from kestrapy.adapters.system import SystemClock
@@ -52,6 +53,9 @@ class KafkaLog:
     ) -> KafkaMember:
         seat = Seat(group, tuple(topics), instance_id, aside)
         return KafkaMember(self._cluster, seat, listener)
+
+    def share_member(self, group: str, topic: str) -> KafkaShareMember:
+        return KafkaShareMember(self._cluster, group, topic)
 
     def transactions(self, transactional_id: str) -> KafkaTransactions:
         return KafkaTransactions(self._cluster, transactional_id)

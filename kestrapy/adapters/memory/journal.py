@@ -9,6 +9,7 @@ from threading import Lock
 
 from kestrapy.adapters.memory.group import Group
 from kestrapy.adapters.memory.partition import PartitionLog
+from kestrapy.adapters.memory.share_group import Share
 from kestrapy.errors import TopicUnfit
 from kestrapy.ports.clock import Clock
 from kestrapy.ports.log import Message, Partition, SendError, SendFailure, TopicSpec
@@ -68,6 +69,7 @@ class Journal:
         self.faults: dict[str, CommitFault] = {}
         self._session_ms = session_ms
         self._groups: dict[str, Group] = {}
+        self._shares: dict[tuple[str, str], Share] = {}
         self._touched: dict[str, list[PartitionLog]] = {}
 
     def append(self, message: Message, transaction: str | None = None) -> SendError | None:
@@ -107,6 +109,12 @@ class Journal:
             self._groups[name] = Group(self._session_ms, self.partitions_of)
         return self._groups[name]
 
+    def share(self, group: str, topic: str) -> Share:
+        """The share group of that name and what it has of a topic, made when first asked for."""
+        if (group, topic) not in self._shares:
+            self._shares[group, topic] = Share()
+        return self._shares[group, topic]
+
     def partitions_of(self, topic: str) -> list[Partition]:
         """None at all where there is no such topic."""
         found = self.topics.get(topic)
@@ -118,6 +126,9 @@ class Journal:
             for topic in deleted:
                 group.forget(topic)
             group.share_out()
+        for group_name, topic in list(self._shares):
+            if topic in deleted:
+                del self._shares[group_name, topic]
 
 
 def _size(message: Message) -> int:

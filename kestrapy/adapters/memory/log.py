@@ -8,6 +8,7 @@ from kestrapy.adapters.memory.journal import CommitFault, Journal
 from kestrapy.adapters.memory.member import MemoryMember
 from kestrapy.adapters.memory.producer import MemoryProducer
 from kestrapy.adapters.memory.reader import MemoryReader
+from kestrapy.adapters.memory.share import MemoryShareMember
 from kestrapy.adapters.memory.topics import MemoryTopics
 from kestrapy.adapters.memory.transactions import MemoryTransactions
 from kestrapy.ports.clock import Clock
@@ -38,6 +39,9 @@ class MemoryLog:
         aside: str = "",
     ) -> MemoryMember:
         return MemoryMember(self._journal, group, topics, listener, instance_id)
+
+    def share_member(self, group: str, topic: str) -> MemoryShareMember:
+        return MemoryShareMember(self._journal, group, topic)
 
     def transactions(self, transactional_id: str) -> MemoryTransactions:
         return MemoryTransactions(self._journal, transactional_id)

@@ -37,6 +37,7 @@ class InHand:
     last.
 
     Times: monotonic ms. deliveries: where the job was fetched, until its claim is acked.
+    killed: since when it is asked to end.
     """
 
     job: Job
@@ -48,6 +49,7 @@ class InHand:
     running: RunningJob | None = None
     outcome: TaskOutcome | None = None
     hand_back: bool = False
+    killed: int | None = None
     traceparent: str = ""
 
     @property
