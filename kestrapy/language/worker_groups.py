@@ -190,7 +190,7 @@ def known_groups(groups: Mapping[str, GroupSettings]) -> dict[str, GroupSettings
 
 def undeclared(key: str, groups: Iterable[str]) -> str:
     """Of a key that isn't among those of all known groups."""
-    keys = sorted(groups)
+    keys = sorted({*groups})
     if key in keys:
         return ""
     return (

@@ -194,6 +194,11 @@ def test_tags_pass_over_groups_that_the_namespace_may_not_use_or_that_lack_the_l
     assert routed(Ref(tags=("gpu",), lane="fast"), groups=groups).group == "c"
 
 
+def test_each_declared_group_is_listed_once() -> None:
+    with pytest.raises(RoutingProblem, match=r"\(declared: a, b, c, default\)"):
+        routed(Ref("elsewhere"))
+
+
 @pytest.mark.parametrize(
     ("ref", "problem"),
     [
