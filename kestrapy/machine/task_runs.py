@@ -18,6 +18,7 @@ import msgspec
 
 from kestrapy.errors import RoutingProblem
 from kestrapy.language.expression import has_expression, names_of, render_value
+from kestrapy.language.worker_groups import unfit_fallback
 from kestrapy.machine import groups, routing, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
 from kestrapy.machine.entities import (
@@ -161,17 +162,23 @@ def fall_back(turn: Turn, run: TaskRun) -> State | None:
         turn.put_run(replace(groups.stop_waiting(turn, run), error=reason))
         return State.FAILED
     if fallback.behavior == "GROUP" and fallback.group not in (run.group, *run.left):
-        _move(turn, groups.stop_waiting(turn, run), fallback.group)
+        return _move(turn, groups.stop_waiting(turn, run), fallback.group)
     return None
 
 
-def _move(turn: Turn, run: TaskRun, group: str) -> None:
+def _move(turn: Turn, run: TaskRun, group: str) -> State | None:
     """Under a new epoch: a worker of the group that it leaves may still have its job."""
-    settings = turn.group(group).settings
+    known = {key: view.settings for key, view in groups.KnownGroups(turn).items()}
+    namespace = turn.execution(run.execution_id).namespace
+    if problem := unfit_fallback(group, run.group, namespace, known):
+        turn.put_run(replace(run, error=f"fallback of worker group {run.group}: {problem}"))
+        return State.FAILED
+    settings = known[group]
     run = replace(run, left=(*run.left, run.group))
     lane = run.lane if settings.has_lane(run.lane) else DEFAULT_LANE
     route = Route(group, lane, settings.fallback, settings.fallback_after, "a fallback")
     _submit_to(turn, run, route)
+    return None
 
 
 # Claims

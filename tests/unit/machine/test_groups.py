@@ -228,6 +228,17 @@ def test_a_job_may_go_to_another_group_for_want_of_workers() -> None:
     assert driver.ended == "SUCCESS"
 
 
+@pytest.mark.parametrize("spare", [None, GroupSettings("spare", namespaces=("other",))])
+def test_a_job_fails_whose_other_group_may_not_run_it(spare: GroupSettings | None) -> None:
+    driver = waiting(Fallback("GROUP", "spare"))
+    if spare is not None:
+        declare(driver, spare)
+    driver.tell(NoWorker(driver.job("a").task_run_id, 1))
+    assert driver.ended == "FAILED"
+    assert driver.snapshot("a").error.startswith("fallback of worker group default: ")
+    assert "spare" in driver.snapshot("a").error
+
+
 def test_a_job_waits_where_nothing_else_is_said() -> None:
     driver = waiting(Fallback())
     assert driver.tell(NoWorker(driver.job("a").task_run_id, 1)) == []
