@@ -24,6 +24,12 @@ mark end
 """
 
 
+def lasting(file: Path, stop: Path) -> str:
+    """The same, but its first epoch goes on until it is ended, or until the file stop is there."""
+    going_on = f"while [ $KESTRAPY_EPOCH = 1 ] && [ ! -e '{stop}' ]"
+    return script(file).replace("mark end", f"{going_on}; do sleep 0.2; mark alive; done\nmark end")
+
+
 class Span(NamedTuple):
     """first, last: of its marks, s since boot."""
 
