@@ -62,10 +62,11 @@ class Slot:
             raise LookupError(f"{self.name} was not started")
         return self._process.pid
 
-    def start(self, folder: Path) -> None:
-        """In a thread that goes on: the server ends with it, so that none outlives the test."""
+    def start(self, folder: Path, module: str = "kestrapy") -> None:
+        """In a thread that goes on: the server ends with it, so that none outlives the test.
+        module: of another build."""
         log_file = folder / f"{self.name}.{len(self.log_files) + 1}.log"
-        command = [sys.executable, "-m", "kestrapy", *self._command]
+        command = [sys.executable, "-m", module, *self._command]
         self._process = tether.spawn(command, log=log_file, env=self._env)
         self.log_files[self._process.pid] = log_file
 
@@ -159,12 +160,12 @@ class Cluster:
 
     # Processes
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, module: str = "kestrapy") -> None:
         """``kind`` or ``worker:group``, with ``#2`` and so on for further ones of the kind."""
         for name in names:
             if name not in self.slots:
                 self.slots[name] = self._slot(name)
-            self.slots[name].start(self.folder)
+            self.slots[name].start(self.folder, module)
 
     def _slot(self, name: str) -> Slot:
         kind, _, group = name.partition("#")[0].partition(":")

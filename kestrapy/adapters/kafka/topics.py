@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
@@ -66,23 +66,19 @@ class KafkaTopics:
         return list(made)
 
     def describe(self, names: Sequence[str], timeout: float) -> dict[str, TopicDescription]:
+        """Brokers hear of a new topic one after the other: one that was created here, or that one
+        of them knows, is waited for until all who are asked know it.
+        """
         deadline = self._deadline(timeout)
-        found = self._visible(names, deadline)
         created = self._created.intersection(names)
-        while not created <= found.keys() and self._left(deadline):
+        found = self._visible(names, deadline)
+        settings = self._settings(found, deadline)
+        while not (created | found.keys()) <= settings.keys() and self._left(deadline):
+            self._admin.poll(0.02)
             found = self._visible(names, deadline)
+            settings = self._settings(found, deadline)
         self._created -= created
-        if not found:
-            return {}
-        resources = [ConfigResource(ResourceType.TOPIC, name) for name in found]
-        asked = self._admin.describe_configs(resources, request_timeout=timeout)
-        settings = {
-            resource.name: {entry.name: entry.value for entry in entries.values()}
-            for resource, entries in self._answers(
-                "describe topic", asked, MISSING, deadline
-            ).items()
-        }
-        brokers = self._brokers(deadline)
+        brokers = self._brokers(deadline) if found else 0
         return {
             name: TopicDescription(
                 name,
@@ -94,6 +90,17 @@ class KafkaTopics:
             )
             for name, topic in found.items()
             if name in settings
+        }
+
+    def _settings(self, names: Iterable[str], deadline: int) -> dict[str, dict[str, str]]:
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        asked = self._admin.describe_configs(resources, request_timeout=self._left(deadline))
+        answers = self._answers("describe topic", asked, MISSING, deadline)
+        return {
+            resource.name: {entry.name: entry.value for entry in entries.values()}
+            for resource, entries in answers.items()
         }
 
     def _replicas(self, deadline: int) -> int:
