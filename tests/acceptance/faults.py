@@ -160,11 +160,11 @@ class Faults:
 
     def _harm(self, slot: Slot, fault: Fault, now: float) -> None:
         stopped = fault.act == "stop"
-        reached = _reached(slot, fault.part)
-        for pid in reached:
+        pids = reached(slot, fault.part)
+        for pid in pids:
             send(pid, signal.SIGSTOP if stopped else signal.SIGKILL)
         if stopped:
-            self._away[fault.name] = now + fault.lasts, lambda: _go_on(reached)
+            self._away[fault.name] = now + fault.lasts, lambda: _go_on(pids)
         elif fault.part != "child":
             slot.wait()
             self._away[fault.name] = now + fault.lasts, lambda: self._cluster.start(fault.name)
@@ -243,7 +243,7 @@ class Restart:
         return True
 
 
-def _reached(slot: Slot, part: str) -> list[int]:
+def reached(slot: Slot, part: str) -> list[int]:
     """The processes of a server, or of a worker's part."""
     found = slot.worker_pids() if part in ("child", "both") else []
     return found if part == "child" else [*found, slot.pid]
