@@ -7,6 +7,7 @@ milliseconds inside. What is secret is a ``SecretStr``, which prints as stars.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +49,7 @@ def _milliseconds(value: object) -> object:
 
 Milliseconds = Annotated[int, BeforeValidator(_milliseconds), Field(gt=0)]
 Port = Annotated[int, Field(ge=0, le=65_535)]
+Weight = Annotated[int, Field(ge=1, le=1_000)]
 
 
 class Section(BaseModel):
@@ -86,16 +88,58 @@ class Kafka(Section):
     )
 
 
+def _fallback(value: object) -> object:
+    """What people write, ``FAIL`` or ``{group: other}``, as a declaration has it."""
+    match value:
+        case "WAIT" | "FAIL" | "CANCEL":
+            return {"behavior": value}
+        case {"group": str(key), **rest} if rest in ({}, {"behavior": "GROUP"}):
+            if re.fullmatch(GROUP_KEY, key):
+                return {"behavior": "GROUP", "group": key}
+        case {"behavior": "WAIT" | "FAIL" | "CANCEL", **rest} if not rest:
+            return value
+    raise ValueError("expected WAIT, FAIL, CANCEL or {group: KEY}, KEY that of another group")
+
+
 class WorkerGroup(Section):
-    """A named pool of workers."""
+    """A named pool of workers, as it is declared."""
 
     key: str = Field(pattern=f"^{GROUP_KEY}$", description="Its key, part of its topic's name.")
     description: str = Field("", description="What it is for.")
+    tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="What `workerSelector` may find it by."
+    )
+    min_workers: int = Field(0, ge=0, description="How many live workers are expected.")
     dispatch: Literal["consumer", "share"] = Field(
         "consumer",
         description="How jobs reach workers: by a consumer group, or by a share group (Kafka 4.2"
         " or later; its topic has one partition).",
     )
+    lanes: dict[Annotated[str, Field(pattern=f"^{GROUP_KEY}$")], Weight] = Field(
+        {}, description="Weights of lanes beside `default`, whose own is 1 unless it is given."
+    )
+    weights: dict[str, Weight] = Field(
+        {}, description="Weights of namespaces and of those below them; 1 for others."
+    )
+    fallback: Annotated[dict[str, str], BeforeValidator(_fallback)] = Field(
+        {"behavior": "WAIT"},
+        description="Of jobs while no worker lives: `WAIT`, `FAIL`, `CANCEL` or `{group: KEY}`.",
+    )
+    fallback_after: Annotated[int, BeforeValidator(_milliseconds), Field(ge=0)] = Field(
+        60_000, description="Without a live worker until the fallback; a duration."
+    )
+    namespaces: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Those that may use it, with those below them; empty: all."
+    )
+    max_resubmissions: int = Field(
+        5, ge=0, description="How often a job whose worker was lost is handed out anew."
+    )
+
+    @model_validator(mode="after")
+    def _another_falls_back(self) -> Self:
+        if self.fallback.get("group") == self.key:
+            raise ValueError(f"fallback: {self.key!r} can't stand in for itself")
+        return self
 
 
 class Executor(Section):
@@ -113,7 +157,12 @@ class Executor(Section):
 class Worker(Section):
     """What workers do, and when one counts as lost. The times must be the same on all servers."""
 
-    worker_group: str = Field(DEFAULT_GROUP, description="Key of the group that it serves.")
+    worker_group: str = Field(
+        DEFAULT_GROUP, pattern=f"^{GROUP_KEY}$", description="Key of the group that it serves."
+    )
+    tags: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Shown with it, beside its group's own."
+    )
     threads: int = Field(8, ge=1, le=1_000, description="Task runs at once.")
     termination_grace_period: Milliseconds = Field(
         300_000, description="For running tasks to end by themselves when the worker is stopped."
@@ -214,7 +263,7 @@ class Settings(Section, BaseSettings):
         16, ge=1, le=1_000, description="Partitions of each group's topic; fixed once it exists."
     )
     worker_groups: tuple[WorkerGroup, ...] = Field(
-        (), description="Groups beside `default`, which is always there."
+        (), description="Groups that are declared here; `default` is there in any case."
     )
     kafka: Kafka = Kafka()
     executor: Executor = Executor()
@@ -239,23 +288,16 @@ class Settings(Section, BaseSettings):
         return sources or (init_settings,)
 
     @model_validator(mode="after")
-    def _groups_exist(self) -> Self:
+    def _groups_are_apart(self) -> Self:
         keys = [group.key for group in self.worker_groups]
-        if DEFAULT_GROUP in keys:
-            raise ValueError(f"workerGroups: {DEFAULT_GROUP!r} is reserved and always there")
         if twice := {key for key in keys if keys.count(key) > 1}:
             raise ValueError(f"workerGroups: {sorted(twice)[0]!r} stands there more than once")
-        if self.worker.worker_group not in self.group_keys:
-            raise ValueError(
-                f"worker.workerGroup is {self.worker.worker_group!r}, which workerGroups does not"
-                f" declare; declared: {', '.join(self.group_keys)}"
-            )
         return self
 
     @property
     def group_keys(self) -> tuple[str, ...]:
-        """Keys of all worker groups, the default one first."""
-        return (DEFAULT_GROUP, *(group.key for group in self.worker_groups))
+        """Keys of the worker groups that are declared here, the default one first in any case."""
+        return tuple(dict.fromkeys((DEFAULT_GROUP, *(it.key for it in self.worker_groups))))
 
     @property
     def shared_groups(self) -> frozenset[str]:

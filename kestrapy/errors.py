@@ -8,6 +8,8 @@
     │   ├── InputRefused          an execution that can't start: a missing or wrong input
     │   ├── ExpressionError       a template that can't be parsed or rendered
     │   ├── RoutingProblem        a task that no worker group may run, or none that is declared
+    │   ├── DeclarationRefused    a worker group or a default that can't be declared so
+    │   ├── Conflict              what is asked for does not fit the state of what it is about
     │   └── NotFound              what a request names does not exist
     ├── OperatorError             whoever runs the servers mends it
     │   ├── SettingsRefused       a configuration that can't be used
@@ -66,6 +68,20 @@ class InputRefused(UserError):
     def __init__(self, problems: list[Problem]):
         self.problems = problems
         super().__init__("; ".join(problem.message for problem in problems))
+
+
+class DeclarationRefused(UserError):
+    """A worker group, or a namespace's default, can't be declared so. ``problems`` is never
+    empty.
+    """
+
+    def __init__(self, problems: list[Problem]):
+        self.problems = problems
+        super().__init__("; ".join(str(problem) for problem in problems))
+
+
+class Conflict(UserError):
+    """What is asked for does not fit the state of what it is about."""
 
 
 class ExpressionError(UserError):

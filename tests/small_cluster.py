@@ -21,6 +21,7 @@ from kestrapy.machine.commands import ExecutionSubmitted, FlowSaveRequested, Tri
 from kestrapy.machine.outputs import ExecutionEvent, Job
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
+from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.ports.log import Partition
 from kestrapy.ports.tasks import TaskOutcome
@@ -130,7 +131,7 @@ class SmallCluster:
             codec=Codec(),
             catalogue=Catalogue("", shards, 2),
             registry=REGISTRY,
-            groups=("default",),
+            groups={"default": GroupSettings("default")},
             clock=self.clock,
             entropy=Tokens(),
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -28,11 +28,17 @@ from kestrapy.assembly.parts import (
 )
 from kestrapy.config import DEFAULT_GROUP
 from kestrapy.errors import LogUnavailable
-from kestrapy.machine.commands import ExecutionSubmitted, FlowSaveRequested, KillRequested
+from kestrapy.machine.commands import (
+    ExecutionSubmitted,
+    FlowSaveRequested,
+    KillRequested,
+    SettingSaveRequested,
+)
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
 from kestrapy.model.flow import Flow
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.registry import Registry
+from kestrapy.model.worker_group import GROUP, GroupSettings, encode
 from kestrapy.ports.log import Partition
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.loop import Ticking, run_until
@@ -56,7 +62,7 @@ class LocalCluster:
     def __init__(
         self,
         registry: Registry,
-        groups: Collection[str],
+        groups: Iterable[GroupSettings],
         slots: int,
         variables: Mapping[str, object],
         folder: Path | None = None,
@@ -70,7 +76,7 @@ class LocalCluster:
             codec=Codec(),
             catalogue=Catalogue(prefix="", shards=1, job_partitions=1),
             registry=registry,
-            groups=tuple(dict.fromkeys([DEFAULT_GROUP, *groups])),
+            groups={it.key: it for it in (GroupSettings(DEFAULT_GROUP), *groups)},
             clock=clock,
             entropy=SystemEntropy(),
         )
@@ -86,6 +92,8 @@ class LocalCluster:
     def __enter__(self) -> Self:
         parts = self.parts
         parts.log.topics().create(parts.catalogue.specs(parts.groups), 5.0)
+        for key, settings in parts.groups.items():
+            self._send(SettingSaveRequested(GROUP, key, encode(settings)))
         self._run("executor", build_executor(parts, OwnerOptions(), self._checkpoints))
         tools = Tools(self.blobs, self._launcher, parts.clock, self.folder / "work")
         runner = TaskJobRunner(tools, self._variables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Literal
@@ -27,15 +27,15 @@ from kestrapy.wire.topics import Catalogue
 
 @dataclass(frozen=True)
 class Parts:
-    """What all servers of one process share. groups: declared worker groups, the default one
-    included.
+    """What all servers of one process share. groups: those that their settings declare, by key,
+    and the default one.
     """
 
     log: Log
     codec: Codec
     catalogue: Catalogue
     registry: Registry
-    groups: Collection[str]
+    groups: Mapping[str, GroupSettings]
     clock: Clock
     entropy: Entropy
 
@@ -71,8 +71,8 @@ def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Ow
     sources = Sources(
         flows=FlowCatalogue(parts.log, parts.codec, topics),
         registry=parts.registry,
-        groups={key: GroupSettings(key) for key in parts.groups},
-        board=_board(parts, options),
+        groups=parts.groups,
+        board=board_of(parts, options.heartbeat_interval, options.lost_after),
         group_topics=GroupTopics(parts.log.topics(), topics, threads),
     )
     duties = ExecutorDuties(topics, sources, owner_id, options.lost_after)
@@ -106,14 +106,15 @@ def build_scheduler(parts: Parts, options: OwnerOptions, threads: Executor) -> O
         interval=options.interval,
         per_batch=options.per_batch,
     )
-    duties = SchedulerDuties(topics, _board(parts, options), owner_id)
+    board = board_of(parts, options.heartbeat_interval, options.lost_after)
+    duties = SchedulerDuties(topics, board, owner_id)
     return Owner(settings, duties, parts.log, parts.router, parts.clock, threads)
 
 
-def _board(parts: Parts, options: OwnerOptions) -> WorkerBoard:
-    beat = options.heartbeat_interval
+def board_of(parts: Parts, heartbeat_interval: int, lost_after: int) -> WorkerBoard:
+    """Times: ms, of the workers' settings."""
     return WorkerBoard(
-        parts.log, parts.codec, parts.catalogue, parts.clock, beat, options.lost_after
+        parts.log, parts.codec, parts.catalogue, parts.clock, heartbeat_interval, lost_after
     )
 
 

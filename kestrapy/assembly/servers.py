@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -18,6 +18,7 @@ from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.kafka.log import KafkaLog
 from kestrapy.adapters.process.launcher import connect_to_supervisor, gone_workers
 from kestrapy.adapters.system import SystemClock, SystemEntropy
+from kestrapy.assembly.declared import require_group, save_declared
 from kestrapy.assembly.parts import (
     OwnerOptions,
     Parts,
@@ -28,7 +29,9 @@ from kestrapy.assembly.parts import (
 )
 from kestrapy.config import Settings
 from kestrapy.errors import SettingsRefused, TopicUnfit
+from kestrapy.model.declaring import declared_groups
 from kestrapy.plugins.registry import REGISTRY
+from kestrapy.servers.declarations import group_topic
 from kestrapy.servers.health import Check, HealthServer
 from kestrapy.servers.loop import run_until
 from kestrapy.servers.owner import Owner
@@ -73,7 +76,7 @@ def parts_of(settings: Settings, client: str) -> Parts:
             settings.shared_groups,
         ),
         registry=REGISTRY,
-        groups=settings.group_keys,
+        groups=declared_groups(settings),
         clock=clock,
         entropy=SystemEntropy(),
     )
@@ -128,7 +131,7 @@ def endpoint(settings: Settings, port: int, checks: Mapping[str, Check]) -> Iter
 
 
 def run_executor(settings: Settings) -> None:
-    _run_owner(settings, "executor", build_executor, settings.endpoints.executor)
+    _run_owner(settings, "executor", build_executor, settings.endpoints.executor, save_declared)
 
 
 def run_scheduler(settings: Settings) -> None:
@@ -140,9 +143,11 @@ def _run_owner(
     kind: str,
     build: Callable[[Parts, OwnerOptions, ThreadPoolExecutor], Owner],
     port: int,
+    before: Callable[[Parts], None] = lambda parts: None,
 ) -> None:
     parts = parts_of(settings, kind)
     ensure_topics(parts)
+    before(parts)
     options = OwnerOptions(
         instance_id=instance_id(),
         interval=settings.executor.checkpoint_interval,
@@ -177,11 +182,14 @@ def run_worker(settings: Settings) -> int:
     supervisor = connect_to_supervisor()
     parts = parts_of(settings, "worker")
     ensure_topics(parts)
+    group = require_group(parts, settings.worker.worker_group)
+    parts.log.topics().create([group_topic(parts.catalogue, group)], TOPICS_TIMEOUT)
     options = WorkerOptions(
-        group=settings.worker.worker_group,
+        group=group.key,
         slots=settings.worker.threads,
         instance_id=instance_id(),
-        dispatch="share" if settings.worker.worker_group in settings.shared_groups else "consumer",
+        dispatch=group.dispatch,
+        tags=settings.worker.tags,
         host=socket.gethostname(),
         gone=tuple(gone_workers()),
         heartbeat_interval=settings.worker.heartbeat_interval,
@@ -237,16 +245,19 @@ def _measure_worker(worker: Worker) -> None:
     slots.labels(**labels).set(worker.settings.slots)
 
 
-def of_group(settings: Settings, group: str | None, threads: int | None) -> Settings:
-    """The settings of a worker of this group and with so many threads, where they are given.
+def of_group(
+    settings: Settings, group: str | None, threads: int | None, tags: Sequence[str] | None = None
+) -> Settings:
+    """The settings of a worker of this group, with so many threads and these tags, where they are
+    given.
 
     Raises SettingsRefused.
     """
     worker = settings.worker.model_copy(
         update={
             name: value
-            for name, value in (("worker_group", group), ("threads", threads))
-            if value is not None
+            for name, value in (("worker_group", group), ("threads", threads), ("tags", tags))
+            if value is not None and value != []
         }
     )
     values = settings.model_dump(by_alias=True) | {"worker": worker.model_dump(by_alias=True)}
@@ -255,4 +266,4 @@ def of_group(settings: Settings, group: str | None, threads: int | None) -> Sett
     except ValidationError as error:
         # Without its cause, whose text shows all settings, secret ones too.
         found = "; ".join(it["msg"].removeprefix("Value error, ") for it in error.errors())
-        raise SettingsRefused(f"--worker-group, --threads: {found}") from None
+        raise SettingsRefused(f"--worker-group, --threads, --tag: {found}") from None

@@ -7,9 +7,11 @@ import logging
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.sql.queries import SqlQueries
 from kestrapy.adapters.sql.schema import upgrade
+from kestrapy.assembly.parts import board_of
 from kestrapy.assembly.servers import ensure_topics, parts_of, stopping
 from kestrapy.config import Settings
 from kestrapy.servers.flow_catalogue import FlowCatalogue
+from kestrapy.servers.settings_catalogue import SettingsCatalogue
 from kestrapy.servers.webserver.app import WebServer, build_app
 from kestrapy.servers.webserver.web import WebDependencies
 
@@ -27,6 +29,11 @@ def run_webserver(settings: Settings) -> None:
     flows = FlowCatalogue(parts.log, parts.codec, parts.catalogue)
     flows.catch_up(CATCH_UP_TIMEOUT)
     flows.start()
+    catalogue = SettingsCatalogue(parts.log, parts.codec, parts.catalogue)
+    catalogue.catch_up(CATCH_UP_TIMEOUT)
+    catalogue.start()
+    board = board_of(parts, settings.worker.heartbeat_interval, settings.worker.lost_after)
+    board.start()
     queries = SqlQueries(settings.store_url)
     app = build_app(
         WebDependencies(
@@ -36,7 +43,8 @@ def run_webserver(settings: Settings) -> None:
             flows=flows,
             blobs=LocalBlobs(settings.storage_path),
             registry=parts.registry,
-            groups=parts.groups,
+            settings=catalogue,
+            board=board,
             clock=parts.clock,
             entropy=parts.entropy,
         )
@@ -49,4 +57,5 @@ def run_webserver(settings: Settings) -> None:
         with stopping():
             server.run()
     finally:
-        flows.close()
+        for view in (flows, catalogue, board):
+            view.close()

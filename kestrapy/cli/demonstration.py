@@ -19,10 +19,11 @@ from kestrapy.adapters.rest import RestClient
 from kestrapy.adapters.system import SystemClock
 from kestrapy.assembly.demo import demo_servers
 from kestrapy.cli.progress import Progress, table_of
-from kestrapy.cli.running import groups_of, load
+from kestrapy.cli.running import load
 from kestrapy.errors import NotFound, OperatorError, UserError
 from kestrapy.model.flow import Flow
 from kestrapy.model.state import State
+from kestrapy.servers.declarations import groups_named
 from kestrapy.wire.kestra_json import Json
 
 FLOW_FILE = "bike-report.yaml"
@@ -89,7 +90,7 @@ def _demonstrate(console: Console, examples: Path, data_dir: Path | None, keep: 
 @contextmanager
 def _servers(console: Console, flow: Flow, folder: Path) -> Iterator[RestClient]:
     """Kafka and all that the flow needs, while the block runs. -> the webserver's API"""
-    groups = groups_of(flow)
+    groups = groups_named(flow)
     _say(console, "Starting a Kafka (the first time, 44 MB are downloaded for it) …")
     with provide_kafka(folder / "kafka") as kafka:
         _say(console, kafka.description)

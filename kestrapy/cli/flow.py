@@ -10,9 +10,10 @@ import typer
 
 from kestrapy.cli.errors import show_problems, stderr
 from kestrapy.cli.run import OutputFormat
-from kestrapy.cli.settings import ConfigOption, declared_groups, settings_of
+from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
+from kestrapy.model.declaring import declared_groups
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
 

@@ -14,17 +14,17 @@ import typer
 from kestrapy.assembly.local import LocalCluster
 from kestrapy.cli.errors import show_problems
 from kestrapy.cli.live import LiveView
-from kestrapy.cli.settings import declared_groups
 from kestrapy.config import Settings
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, Problem
-from kestrapy.language.expression import has_expression
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, LogEntry, TaskRunSnapshot
-from kestrapy.model.flow import Flow, Task
+from kestrapy.model.declaring import declared_groups
+from kestrapy.model.flow import Flow
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
+from kestrapy.servers.declarations import groups_named
 from kestrapy.wire.kestra_json import execution_json
 
 REFUSED = 2
@@ -38,9 +38,10 @@ def run_flow(
     declared = declared_groups(settings) if settings.worker_groups else None
     flow = load(flow_file, declared)
     others = [load(path, declared) for path in sorted(flows.glob("*.y*ml"))] if flows else []
-    groups = list(declared or [key for it in (flow, *others) for key in groups_of(it)])
+    named = [GroupSettings(key) for it in (flow, *others) for key in groups_named(it)]
+    served = list(declared.values()) if declared else named
     given = parse_inputs(inputs)
-    with LocalCluster(REGISTRY, groups, settings.worker.threads, {}) as cluster:
+    with LocalCluster(REGISTRY, served, settings.worker.threads, {}) as cluster:
         for other in others:
             if (other.namespace, other.id) != (flow.namespace, flow.id):
                 cluster.save(other)
@@ -64,23 +65,6 @@ def load(path: Path, groups: Mapping[str, GroupSettings] | None) -> Flow:
     except FlowRefused as refusal:
         show_problems(str(path), refusal)
         raise typer.Exit(REFUSED) from None
-
-
-def groups_of(flow: Flow) -> list[str]:
-    """The worker groups that a flow names without an expression, fallbacks included, in the order
-    of their first mention.
-    """
-    refs = [flow.worker_group]
-    waiting: list[Task] = [*flow.tasks, *flow.errors, *flow.finally_]
-    while waiting:
-        task = waiting.pop(0)
-        refs.append(task.worker_group)
-        waiting += [*task.tasks, *task.errors, *task.finally_]
-    found: list[str] = []
-    for ref in refs:
-        if ref is not None:
-            found += [ref.key, ref.fallback.group if ref.fallback else ""]
-    return [key for key in dict.fromkeys(found) if key and not has_expression(key)]
 
 
 def parse_inputs(pairs: list[str]) -> dict[str, Any]:

@@ -75,12 +75,16 @@ def worker(
     threads: Annotated[
         int | None, typer.Option("--threads", "--thread", "-t", help="Task runs at once; 8.")
     ] = None,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", help="Shown with it, beside its group's own; may be repeated."),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Runs the jobs of one worker group, under a supervisor of its own."""
     from kestrapy.assembly.servers import of_group, run_worker
 
-    settings = of_group(settings_of(config), worker_group, threads)
+    settings = of_group(settings_of(config), worker_group, threads, tags)
     if FD_VARIABLE not in os.environ:
         supervise(settings.worker.worker_group, settings.worker.termination_grace_period)
     start_logging()

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from kestrapy.config import Settings, load_settings
-from kestrapy.model.worker_group import GroupSettings
 
 ConfigOption = Annotated[
     Path | None,
@@ -25,8 +24,3 @@ ConfigOption = Annotated[
 def settings_of(config: Path | None) -> Settings:
     """Raises SettingsRefused."""
     return load_settings(config, os.environ)
-
-
-def declared_groups(settings: Settings) -> dict[str, GroupSettings]:
-    """The worker groups that the settings declare, the default one included, by key."""
-    return {key: GroupSettings(key) for key in settings.group_keys}

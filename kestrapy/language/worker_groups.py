@@ -11,16 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kestrapy.errors import ExpressionError
+from kestrapy.errors import DeclarationRefused, ExpressionError, FlowRefused, Problem
 from kestrapy.language.expression import has_expression, names_of
 from kestrapy.language.fields import Fields, plain
 from kestrapy.language.problems import Problems, near, shown
-from kestrapy.language.yaml_source import Path
+from kestrapy.language.yaml_source import Path, parse
 from kestrapy.model.worker_group import (
     DEFAULT_GROUP,
     DEFAULT_LANE,
     Fallback,
     GroupSettings,
+    NamespaceSettings,
     WorkerGroupRef,
 )
 
@@ -155,6 +156,29 @@ def _read_fallback(fields: Fields) -> Fallback | None:
             message = f"{shown(value)} is unknown: expected {', '.join(FALLBACKS)} or {{group: …}}"
     fields.add("fallback", message)
     return None
+
+
+def parse_defaults(
+    source: str, namespace: str, groups: Mapping[str, GroupSettings]
+) -> NamespaceSettings:
+    """A namespace's settings in YAML or JSON: ``workerGroup`` or ``workerSelector``. namespace
+    empty: the tenant's.
+
+    Raises FlowRefused for what is no YAML, DeclarationRefused with every problem found.
+    """
+    document = parse(source)
+    if not isinstance(document.data, dict):
+        message = f"expected a map with workerGroup or workerSelector, got {shown(document.data)}"
+        raise DeclarationRefused([Problem(message, "", *document.place(()))])
+    problems = Problems(document)
+    fields = Fields(document.data, (), problems)
+    ref = read_worker_group(fields, Declared(groups, namespace))
+    fields.close()
+    try:
+        problems.check()
+    except FlowRefused as refused:
+        raise DeclarationRefused(refused.problems) from None
+    return NamespaceSettings(namespace, ref)
 
 
 # Judging

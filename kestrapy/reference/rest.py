@@ -16,8 +16,10 @@ from kestrapy.plugins.registry import REGISTRY
 from kestrapy.reference.markdown import page, table
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.router import Router
+from kestrapy.servers.settings_catalogue import SettingsCatalogue
 from kestrapy.servers.webserver.app import build_app
 from kestrapy.servers.webserver.web import WebDependencies
+from kestrapy.servers.worker_board import WorkerBoard
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
@@ -56,7 +58,8 @@ async def _document(folder: Path) -> dict[str, Any]:
         flows=FlowCatalogue(log, codec, topics),
         blobs=LocalBlobs(folder / "storage"),
         registry=REGISTRY,
-        groups=(),
+        settings=SettingsCatalogue(log, codec, topics),
+        board=WorkerBoard(log, codec, topics, clock, 1_000, 30_000),
         clock=clock,
         entropy=SystemEntropy(),
     )

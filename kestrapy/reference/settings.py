@@ -53,7 +53,10 @@ def _row(path: list[str], info: FieldInfo) -> tuple[str, ...]:
 def _type(info: FieldInfo) -> str:
     kind = kind_of(info)
     if kind is tuple:
-        keys = get_args(info.annotation)[0].model_fields.values()
+        inside = get_args(info.annotation)[0]
+        keys = getattr(inside, "model_fields", {}).values()
+        if not keys:
+            return "list of text"
         return f"list of {', '.join(f'`{each.alias}`' for each in keys)}"
     if _is_duration(info):
         return "duration"

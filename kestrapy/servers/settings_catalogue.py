@@ -55,6 +55,17 @@ class SettingsCatalogue(TopicView):
         with self._changed:
             return self._revisions.get((kind, name))
 
+    def group_revision(self, key: str) -> SettingRevision | None:
+        """None for a default group that nobody declared."""
+        return self.revision(GROUP, key)
+
+    def namespace_as_saved(
+        self, name: str
+    ) -> tuple[NamespaceSettings | None, SettingRevision | None]:
+        """A namespace's own settings, with their revision."""
+        with self._changed:
+            return self._namespaces.get(name), self._revisions.get((NAMESPACE, name))
+
     def _take(self, content: SettingRevision, record: Record) -> None:
         key = content.kind, content.name
         before = self._revisions.get(key)

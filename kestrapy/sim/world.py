@@ -26,6 +26,7 @@ from kestrapy.assembly.parts import (
 )
 from kestrapy.machine.folds import ExecutionFold, admission_fold, intake_fold, leases_fold
 from kestrapy.machine.stage import Fold, Position, Stage
+from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.ports.log import Log, Message, Partition, SendError
 from kestrapy.servers.executor import Plans
@@ -144,7 +145,7 @@ class World:
             codec=CODEC,
             catalogue=self.topics,
             registry=REGISTRY,
-            groups=(*GROUPS, EMPTY_GROUP),
+            groups={key: GroupSettings(key) for key in (*GROUPS, EMPTY_GROUP)},
             clock=SimClock(self.timeline, skew),
             entropy=SimEntropy(self.random),
         )

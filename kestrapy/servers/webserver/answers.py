@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from kestrapy.errors import (
+    Conflict,
+    DeclarationRefused,
     FlowRefused,
     InputRefused,
     KestrapyError,
@@ -23,10 +25,6 @@ from kestrapy.errors import (
 from kestrapy.ports.store import RowsRefused
 
 _LOG = logging.getLogger(__name__)
-
-
-class Conflict(UserError):
-    """What is asked for does not fit the state of what it is about."""
 
 
 def answer(document: Any, status: int = 200) -> Response:
@@ -54,7 +52,7 @@ def answer_errors(app: FastAPI) -> None:
 
 async def _kestrapy_error(request: Request, error: Exception) -> Response:
     match error:
-        case FlowRefused() | InputRefused():
+        case FlowRefused() | InputRefused() | DeclarationRefused():
             return refusal(422, str(error), error.problems)
         case NotFound():
             return refusal(404, str(error))

@@ -8,18 +8,22 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 import kestrapy
 from kestrapy.model.flow import TENANT
+from kestrapy.servers.group_metrics import GroupCollector
 from kestrapy.servers.health import health_report
 from kestrapy.servers.webserver.answers import answer, answer_errors
 from kestrapy.servers.webserver.events import EventEndpoint
 from kestrapy.servers.webserver.executions import ExecutionEndpoints
 from kestrapy.servers.webserver.flows import FlowEndpoints
 from kestrapy.servers.webserver.logs import LogEndpoints
+from kestrapy.servers.webserver.namespaces import NamespaceEndpoints
 from kestrapy.servers.webserver.submission import SubmissionEndpoint
 from kestrapy.servers.webserver.web import Web, WebDependencies
+from kestrapy.servers.webserver.worker_groups import WorkerGroupEndpoints
+from kestrapy.servers.webserver.workers import WorkerEndpoints
 
 _CHECK_TIMEOUT = 2.0
 _GRACE_S = 5
@@ -50,6 +54,9 @@ def build_app(given: WebDependencies) -> FastAPI:
         ExecutionEndpoints(web),
         EventEndpoint(web),
         LogEndpoints(web),
+        WorkerGroupEndpoints(web),
+        WorkerEndpoints(web),
+        NamespaceEndpoints(web),
     ):
         app.include_router(endpoints.router(), prefix=f"/api/v1/{TENANT}")
         # Paths of older clients, from before there were tenants.
@@ -59,6 +66,9 @@ def build_app(given: WebDependencies) -> FastAPI:
 
 
 def _add_health(app: FastAPI, web: Web) -> None:
+    registry = CollectorRegistry()
+    registry.register(GroupCollector(web.board, lambda: web.groups, web.clock))
+
     def check_log() -> None:
         web.log.topics().describe([web.catalogue.flows], _CHECK_TIMEOUT)
 
@@ -70,8 +80,10 @@ def _add_health(app: FastAPI, web: Web) -> None:
 
     @app.get("/metrics", tags=["health"])
     def metrics() -> Response:
-        """Counters of this process, for Prometheus."""
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        """Counters of this process, and worker groups as it knows them, for Prometheus."""
+        return Response(
+            generate_latest() + generate_latest(registry), media_type=CONTENT_TYPE_LATEST
+        )
 
 
 class WebServer:

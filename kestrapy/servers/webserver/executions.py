@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from kestrapy.errors import InputRefused, NotFound, Problem, UserError
+from kestrapy.errors import Conflict, InputRefused, NotFound, Problem, UserError
 from kestrapy.machine.commands import KillRequested
 from kestrapy.model.ids import shard_of, time_of
 from kestrapy.ports.blobs import SCHEME
 from kestrapy.ports.store import ExecutionSearch, Order, StoredExecution
-from kestrapy.servers.webserver.answers import Conflict, answer
+from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import (
     EventParameters,
     ExecutionParameters,
@@ -28,23 +28,12 @@ from kestrapy.servers.webserver.parameters import (
 )
 from kestrapy.servers.webserver.watch import wait_until
 from kestrapy.servers.webserver.web import Web
-from kestrapy.wire.kestra_json import Json, event_json, execution_json
+from kestrapy.wire.kestra_json import event_json
 
 YOUNG_MS = 10_000
 YOUNG_TIMEOUT = 2.0
 _CHUNK = 1 << 16
 _SORT_FIELDS = {"state.current": "state"}
-
-
-def stored_json(stored: StoredExecution) -> Json:
-    return execution_json(
-        stored.execution_id,
-        stored.namespace,
-        stored.flow_id,
-        stored.flow_revision,
-        stored.snapshot,
-        stored.task_runs,
-    )
 
 
 class ExecutionEndpoints:
@@ -83,7 +72,9 @@ class ExecutionEndpoints:
             found = self._web.queries.executions(search)
         except ValueError as error:
             raise _refused("sort", str(error)) from None
-        return answer({"results": [stored_json(it) for it in found.results], "total": found.total})
+        return answer(
+            {"results": [self._web.stored_json(it) for it in found.results], "total": found.total}
+        )
 
     async def get(
         self,
@@ -100,8 +91,8 @@ class ExecutionEndpoints:
             past = await run_in_threadpool(self._web.queries.execution, execution_id, query.event)
             if past is None:
                 raise NotFound(f"execution {execution_id} has no event {query.event} or earlier")
-            found = past
-        return answer(stored_json(found))
+            return answer(self._web.stored_json(past, now=False))
+        return answer(self._web.stored_json(found))
 
     async def flow(
         self, execution_id: str, request: Request, _query: Annotated[Parameters, Query()]

@@ -13,7 +13,6 @@ from kestrapy.language.flow import parse_flow
 from kestrapy.machine.commands import FlowSaveRequested, TriggerDefinition
 from kestrapy.machine.outputs import FlowRevision
 from kestrapy.model.flow import Flow
-from kestrapy.model.worker_group import GroupSettings
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import (
     FlowParameters,
@@ -41,7 +40,7 @@ async def read_source(request: Request) -> str:
 
 
 Source = Annotated[str, Depends(read_source)]
-_YAML_BODY = {"requestBody": {"content": {"application/x-yaml": {"schema": {"type": "string"}}}}}
+YAML_BODY = {"requestBody": {"content": {"application/x-yaml": {"schema": {"type": "string"}}}}}
 
 
 class FlowEndpoints:
@@ -51,11 +50,11 @@ class FlowEndpoints:
     def router(self) -> APIRouter:
         router = APIRouter(tags=["flows"])
         add = router.add_api_route
-        add("/flows", self.create, methods=["POST"], openapi_extra=_YAML_BODY)
-        add("/flows/validate", self.validate, methods=["POST"], openapi_extra=_YAML_BODY)
+        add("/flows", self.create, methods=["POST"], openapi_extra=YAML_BODY)
+        add("/flows/validate", self.validate, methods=["POST"], openapi_extra=YAML_BODY)
         add("/flows/search", self.search)
         add("/flows/{namespace}", self.of_namespace)
-        add("/flows/{namespace}/{flow_id}", self.update, methods=["PUT"], openapi_extra=_YAML_BODY)
+        add("/flows/{namespace}/{flow_id}", self.update, methods=["PUT"], openapi_extra=YAML_BODY)
         add("/flows/{namespace}/{flow_id}", self.get)
         add("/flows/{namespace}/{flow_id}/revisions", self.revisions)
         return router
@@ -133,8 +132,7 @@ class FlowEndpoints:
         return answer([self._web.flow_json(it, with_source=True) for it in found])
 
     def _parse(self, source: str) -> Flow:
-        groups = {key: GroupSettings(key) for key in self._web.groups}
-        return parse_flow(source, self._web.registry, groups=groups)
+        return parse_flow(source, self._web.registry, groups=self._web.groups)
 
     def _answer(self, revision: FlowRevision) -> Response:
         return answer(self._web.flow_json(revision, with_source=True))

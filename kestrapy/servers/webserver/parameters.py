@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from kestrapy.config import GROUP_KEY, WorkerGroup
 from kestrapy.errors import InputRefused, Problem
 from kestrapy.model.state import State
 
@@ -15,6 +16,18 @@ class Parameters(BaseModel):
     """None at all; the others add theirs."""
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class WorkerParameters(Parameters):
+    worker_group: str | None = Field(None, description="Those of this group only.")
+
+
+class GroupBody(WorkerGroup):
+    """A declared worker group. What is left out has its default."""
+
+    model_config = ConfigDict(populate_by_name=False)
+
+    key: str = Field("", pattern=f"^({GROUP_KEY})?$", description="Its key; it never changes.")
 
 
 class Paged(Parameters):

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from kestrapy.errors import InputRefused, Problem
+from kestrapy.errors import Conflict, InputRefused, Problem
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.machine.commands import ExecutionSubmitted
 from kestrapy.machine.outputs import ExecutionSnapshot, FlowRevision, StateChange
@@ -23,8 +23,7 @@ from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
 from kestrapy.ports.blobs import SCHEME
 from kestrapy.ports.store import StoredExecution, StoreUnavailable
-from kestrapy.servers.webserver.answers import Conflict, answer
-from kestrapy.servers.webserver.executions import stored_json
+from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import SubmissionParameters, parse_labels
 from kestrapy.servers.webserver.watch import wait_until
 from kestrapy.servers.webserver.web import Web
@@ -66,7 +65,7 @@ class SubmissionEndpoint:
                 self._submit, namespace, flow_id, query, fields
             )
         stored = await self._stored(submitted.execution_id, request, wait=query.wait)
-        return answer(stored_json(stored or stand_in))
+        return answer(self._web.stored_json(stored or stand_in))
 
     def _submit(
         self,

@@ -12,7 +12,13 @@ from typing import Any
 import msgspec
 
 from kestrapy.machine import admission
-from kestrapy.machine.commands import ExecutionSubmitted, FlowSaveRequested, KillRequested
+from kestrapy.machine.commands import (
+    ExecutionSubmitted,
+    FlowSaveRequested,
+    KillRequested,
+    SettingChanged,
+    SettingSaveRequested,
+)
 from kestrapy.machine.entities import Entity
 from kestrapy.machine.outputs import (
     AttemptSnapshot,
@@ -81,11 +87,12 @@ class StandIn:
     def _answer(self, record: Record) -> None:
         command = self._router.codec.decode(record).record
         match command:
-            case FlowSaveRequested():
+            case FlowSaveRequested() | SettingSaveRequested():
                 step = admission.step(self._flows, command, record.timestamp)
                 self._flows.update({key: it for key, it in step.changes.items() if it is not None})
                 for output in step.outputs:
-                    self.send(output)
+                    if not isinstance(output, SettingChanged):  # every shard's; there is none
+                        self.send(output)
             case ExecutionSubmitted():
                 self._submitted[command.execution_id] = command
                 self._event(command.execution_id, State.CREATED)

@@ -11,26 +11,12 @@ import httpx
 import msgspec
 import pytest
 
-from kestrapy.adapters.blobs.local import LocalBlobs
-from kestrapy.adapters.memory.log import MemoryLog
-from kestrapy.adapters.sql.queries import SqlQueries
-from kestrapy.adapters.sql.schema import upgrade
-from kestrapy.adapters.sql.writer import SqlIndexWriter
-from kestrapy.adapters.system import SystemClock, SystemEntropy
 from kestrapy.machine.outputs import MetricEntry, TriggerEvent
 from kestrapy.model.ids import derive_execution_id
-from kestrapy.plugins.registry import REGISTRY
 from kestrapy.ports.log import Partition
 from kestrapy.ports.store import StoreUnavailable
-from kestrapy.servers.flow_catalogue import FlowCatalogue
-from kestrapy.servers.indexer import Indexer
-from kestrapy.servers.router import Router
 from kestrapy.servers.webserver import submission
-from kestrapy.servers.webserver.app import WebServer, build_app
-from kestrapy.servers.webserver.web import WebDependencies
-from kestrapy.wire.codec import Codec
-from kestrapy.wire.topics import Catalogue
-from tests.integration.servers.stand_in import StandIn
+from tests.integration.servers.web_site import Site
 from tests.samples import line
 
 FLOW = """\
@@ -45,50 +31,6 @@ tasks:
   - {id: hello, type: io.kestra.plugin.core.log.Log, message: hi}
 """
 API = "/api/v1/main"
-
-
-class Site:
-    """A webserver and what it talks to."""
-
-    def __init__(self, folder: Path):
-        self.log = MemoryLog(SystemClock())
-        self.router = Router(Codec(), Catalogue("t.", shards=2))
-        self.log.topics().create(self.router.catalogue.specs(), 5)
-        url = f"sqlite:///{folder}/store.db"
-        upgrade(url)
-        self.queries = SqlQueries(url)
-        self._writer = SqlIndexWriter(url)
-        indexer = Indexer(self.log, self.router, self._writer, SystemClock())
-        self.executor = StandIn(self.log, self.router, indexer)
-        self._flows = FlowCatalogue(self.log, self.router.codec, self.router.catalogue)
-        self._flows.start()
-        self.blobs = LocalBlobs(folder / "files")
-        app = build_app(
-            WebDependencies(
-                log=self.log,
-                router=self.router,
-                queries=self.queries,
-                flows=self._flows,
-                blobs=self.blobs,
-                registry=REGISTRY,
-                groups=("default",),
-                clock=SystemClock(),
-                entropy=SystemEntropy(),
-            )
-        )
-
-        self._server = WebServer(app, "127.0.0.1", 0)
-        self._thread = threading.Thread(target=self._server.run)
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.port}"
-
-    def close(self) -> None:
-        self._server.stop()
-        self._thread.join()
-        self.executor.close()
-        self._flows.close()
-        self.queries.close()
-        self._writer.close()
 
 
 @pytest.fixture
