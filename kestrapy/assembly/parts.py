@@ -12,6 +12,7 @@ from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.log import Log
+from kestrapy.ports.rarely import Rarely, never
 from kestrapy.servers.executor import ExecutorDuties, Sources
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.group_topics import GroupTopics
@@ -63,6 +64,7 @@ class OwnerOptions:
     per_batch: bool = False
     lost_after: int = 30_000
     heartbeat_interval: int = 1_000
+    rarely: Rarely = never
 
 
 def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Owner:
@@ -87,6 +89,7 @@ def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Ow
         instance_id=options.instance_id,
         interval=options.interval,
         per_batch=options.per_batch,
+        rarely=options.rarely,
     )
     return Owner(settings, duties, parts.log, parts.router, parts.clock, threads)
 
@@ -105,6 +108,7 @@ def build_scheduler(parts: Parts, options: OwnerOptions, threads: Executor) -> O
         instance_id=options.instance_id,
         interval=options.interval,
         per_batch=options.per_batch,
+        rarely=options.rarely,
     )
     board = board_of(parts, options.heartbeat_interval, options.lost_after)
     duties = SchedulerDuties(topics, board, owner_id)

@@ -17,6 +17,7 @@ from kestrapy.errors import LogUnavailable, MemberBroken, UnknownLogicVersion
 from kestrapy.machine.commands import Command, Probe
 from kestrapy.ports.clock import Clock
 from kestrapy.ports.log import Log, Member, Message, Partition
+from kestrapy.ports.rarely import Rarely, never
 from kestrapy.servers.checkpoint import Checkpoints
 from kestrapy.servers.router import Router
 from kestrapy.servers.shard import Lost, Shard, StageSpec
@@ -65,7 +66,8 @@ class OwnerSettings:
     """kind: names the transactional ids. group: consumer group. topic: whose partitions stand for
     the shards.
 
-    pulse_topic: where the owner's probes go. interval: ms between checkpoints.
+    pulse_topic: where the owner's probes go. interval: ms between checkpoints. rarely: see
+    ``ports.rarely``.
     """
 
     kind: str
@@ -78,6 +80,7 @@ class OwnerSettings:
     instance_id: str = ""
     interval: int = 500
     per_batch: bool = False
+    rarely: Rarely = never
 
 
 class Owner:
@@ -147,8 +150,10 @@ class Owner:
             self._keep_membership(now)
         self._take_over_wanted(now)
         behind = any(shard.is_waiting for shard in self.shards.values())
-        if self.shards and not behind:
-            for record in self._reader.poll(BATCH, patience / 1000):
+        rarely = self._settings.rarely
+        if self.shards and not behind and not rarely("reads nothing"):
+            limit = 1 if rarely("reads one record") else BATCH
+            for record in self._reader.poll(limit, patience / 1000):
                 shard = self.shards.get(record.partition)
                 if shard is not None:
                     shard.accept([record])
@@ -176,7 +181,11 @@ class Owner:
             if log_time:
                 shard.send_due_timers(log_time, TIMER_AGAIN)
             self._duties.turn(shard, now)
-            if shard.checkpoint(now, self._settings.interval):
+            rarely = self._settings.rarely
+            if rarely("restore just now"):
+                raise Lost("a restore that nobody needs")
+            interval = 0 if rarely("checkpoint just now") else self._settings.interval
+            if shard.checkpoint(now, interval):
                 self._commit_positions(shard)
         except Lost as error:
             log.warning("shard %d is restored from its checkpoint: %s", index, error)

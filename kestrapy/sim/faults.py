@@ -41,7 +41,8 @@ class Faults:
 
     def plan(self, until: int) -> None:
         """Some faults between now and until, of a few kinds."""
-        names = self._random.sample(sorted(self._kinds), self._random.randint(3, len(self._kinds)))
+        count = self._random.randint(3, len(self._kinds))
+        names = self._world.options.kinds or self._random.sample(sorted(self._kinds), count)
         now = self._world.timeline.now
         for _ in range(self._world.options.faults):
             name = self._random.choice(names)
@@ -58,6 +59,7 @@ class Faults:
         """Nothing goes wrong any more. What sleeps or is down comes back by itself."""
         world = self._world
         world.network.calm()
+        world.rare_paths.asleep = True
         for process in world.processes:
             process.pace = min(process.pace, 120)
             process.keep_down_until = 0

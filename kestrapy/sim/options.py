@@ -19,7 +19,8 @@ class Options:
     """A world. Times: ms.
 
     shared_group: executors share one consumer group, with rebalances; else each owns every shard,
-    so that two owners of everything live at the same time.
+    so that two owners of everything live at the same time. kinds: of faults, empty: drawn ones.
+    zombie: for how long the first executor is stopped at the beginning.
     """
 
     shards: int
@@ -35,6 +36,8 @@ class Options:
     safety: int
     faults: int
     rates: Rates
+    kinds: tuple[str, ...] = ()
+    zombie: int = 0
 
 
 def draw_options(random: Random) -> Options:

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
+from kestrapy.machine.execution import ENDED_KEPT
 from kestrapy.sim.options import Options, draw_options
 
 GENERAL = "general"
 
 
-def _general(random: Random) -> Options:
-    return draw_options(random)
+def old_zombie(random: Random) -> Options:
+    """An executor is stopped before the first request, and goes on when what it then folds and
+    sends is about executions that everybody has forgotten.
+    """
+    asleep = ENDED_KEPT + random.randint(60_000, 120_000)
+    return replace(draw_options(random), shared_group=False, faults=0, zombie=asleep)
 
 
-SCENARIOS: dict[str, Callable[[Random], Options]] = {GENERAL: _general}
+def losses(random: Random) -> Options:
+    """Workers and their machines go down, stand still and lose the network, and little else."""
+    options = draw_options(random)
+    kinds = ("worker crash", "worker pause", "machine down", "machine sleep", "network cut")
+    return replace(options, faults=14, kinds=kinds, slots=3)
+
+
+SCENARIOS: dict[str, Callable[[Random], Options]] = {
+    GENERAL: draw_options,
+    "old-zombie": old_zombie,
+    "losses": losses,
+}

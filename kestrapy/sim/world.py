@@ -39,6 +39,7 @@ from kestrapy.sim.log import SimLog, SimMember
 from kestrapy.sim.network import Link, Network
 from kestrapy.sim.options import EMPTY_GROUP, GROUPS, Options
 from kestrapy.sim.processes import Process, WorkerProcess
+from kestrapy.sim.rare_paths import RarePaths
 from kestrapy.sim.referee import Referee
 from kestrapy.sim.reference import Place, Reference
 from kestrapy.sim.scenarios import GENERAL, SCENARIOS
@@ -54,6 +55,7 @@ CALM_BOUND = 150_000
 """ms after the faults within which everything must have ended."""
 SETTLE = 2_500
 """ms that the world goes on after the last end: for zombies, and checkpoints."""
+ZOMBIE_ACTS = 20_000
 COMPARE_EVERY = 40
 CODEC = Codec()
 
@@ -104,6 +106,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.options: Options = SCENARIOS[scenario](self.random)
         self.network = Network(self.timeline, self.random, self.counts, replace(self.options.rates))
+        self.rare_paths = RarePaths(self.random, self.counts)
         self.broker_clock = BrokerClock(self.timeline)
         self.journal = WatchedJournal(self.broker_clock, SESSION)
         self.topics = Catalogue("", self.options.shards, self.options.job_partitions)
@@ -172,6 +175,7 @@ class World:
                 interval=self.options.interval,
                 per_batch=self.options.per_batch,
                 lost_after=self.options.times.lost_after,
+                rarely=self.rare_paths,
             )
             return build_executor(parts, options, threads)
 
@@ -270,6 +274,8 @@ class World:
         if not self._until(lambda: self.referee.flows >= len(self.shapes), 60_000):
             return self._failed("the flows are not saved")
         options = self.options
+        if options.zombie:
+            self.executors[0].pause(options.zombie)
         span = options.safety * 3 // 4
         self.clients.ask(self.shapes, options.executions, options.shards, span)
         faults = Faults(self)
@@ -279,11 +285,20 @@ class World:
         self.timeline.note("world", "is healed")
         if not self._until(self._is_over, CALM_BOUND):
             return self._failed("not everything ended after the faults")
+        self._wait_for_zombie()
         self._until(lambda: False, SETTLE)
         if not self.referee.problems:
             for problem in validate(self):
                 self.referee.wrong(problem)
         return self.referee.problems
+
+    def _wait_for_zombie(self) -> None:
+        """Until it has done what it can; all others take their time."""
+        left = self.executors[0].held - self.timeline.now
+        if self.options.zombie and left > 0:
+            for process in self.processes:
+                process.pace = 1_000
+            self._until(lambda: False, left + ZOMBIE_ACTS)
 
     def _failed(self, problem: str) -> list[str]:
         if not self.referee.problems:

@@ -99,7 +99,7 @@ def _id_not_derived() -> Patches:
     yield patch.object(intake, "derive_execution_id", drawn)
 
 
-@mutant("duplicates of what another fold sent are folded twice")
+@mutant("duplicates of what another fold sent are folded twice", "old-zombie")
 def _duplicate_command_folded_twice() -> Patches:
     yield patch.object(Stage, "_is_new", lambda self, source: True)
 
