@@ -104,7 +104,7 @@ def _duplicate_command_folded_twice() -> Patches:
     yield patch.object(Stage, "_is_new", lambda self, source: True)
 
 
-@mutant("a loss hands out anew what is being killed")
+@mutant("a loss hands out anew what is being killed", "losses")
 def _resubmission_of_killed_execution() -> Patches:
     def lose(turn: Turn, run: Any) -> None:
         task_runs.release(turn, run)
@@ -115,14 +115,14 @@ def _resubmission_of_killed_execution() -> Patches:
     yield patch.object(task_runs, "lose", lose)
 
 
-@mutant("what is published and unclaimed is counted up, and not down by a kill")
+@mutant("what is published and unclaimed is counted up, and not down where it is handed out anew")
 def _published_jobs_counted_wrong() -> Patches:
     real = groups.stop_waiting
 
     def stop_waiting(turn: Turn, run: Any) -> Any:
         group = turn.group(run.group)
         left = real(turn, run)
-        if turn.execution(run.execution_id).killing and not run.place:
+        if run.epoch > 1 and not run.place:
             turn.put_group(
                 msgspec.structs.replace(turn.group(run.group), published=group.published)
             )
@@ -151,7 +151,7 @@ def _fallback_of_a_claimed_job() -> Patches:
     yield patch.object(execution, "_find_waiting", find)
 
 
-@mutant("a worker that was declared lost is granted claims as before")
+@mutant("a worker that was declared lost is granted claims as before", "losses")
 def _dead_worker_granted() -> Patches:
     real = task_runs._first_claim
 
@@ -165,7 +165,7 @@ def _dead_worker_granted() -> Patches:
     yield patch.dict(task_runs._ON_CLAIM, {State.SUBMITTED: first_claim})
 
 
-@mutant("a dead worker's claim is refused, and its job is not published again")
+@mutant("a dead worker's claim is refused, and its job is not published again", "losses")
 def _dead_claim_loses_job() -> Patches:
     real = task_runs._first_claim
 
@@ -283,7 +283,7 @@ def _lost_by_own_clock() -> Patches:
     yield patch.object(Watcher, "judge", judge)
 
 
-@mutant("only those workers are watched whose heartbeats were read")
+@mutant("only those workers are watched whose heartbeats were read", "losses")
 def _unwatched_holder() -> Patches:
     real = Watcher.judge
 
@@ -300,19 +300,19 @@ def _unwatched_holder() -> Patches:
 # The worker
 
 
-@mutant("the lease is longer than lost-after")
+@mutant("the lease is longer than lost-after", "losses")
 def _lease_longer_than_lost_after() -> Patches:
     real = Lease.__init__
     yield patch.object(Lease, "__init__", lambda self, length: real(self, length * 2))
 
 
-@mutant("the lease counts from the ack of a heartbeat")
+@mutant("the lease counts from the ack of a heartbeat", "losses")
 def _lease_counted_from_ack() -> Patches:
     real = Lease.renew
     yield patch.object(Lease, "renew", lambda self, sent, now: real(self, now, now))
 
 
-@mutant("a late ack renews a lease that is over")
+@mutant("a late ack renews a lease that is over", "losses")
 def _lease_rises_again() -> Patches:
     def renew(self: Lease, sent: int, now: int) -> bool:
         self.until = max(self.until or 0, sent + self._length)
