@@ -11,6 +11,23 @@ if TYPE_CHECKING:
     from kestrapy.sim.processes import Process
     from kestrapy.sim.world import World
 
+FAULTS = (
+    "executor crash",
+    "executor pause",
+    "executor restart",
+    "worker crash",
+    "worker pause",
+    "worker stop",
+    "worker slow",
+    "machine down",
+    "machine sleep",
+    "network cut",
+    "broker cut",
+    "broker away",
+    "wall clock jump",
+    "rebalance",
+    "dead producer",
+)
 LONGEST = 15_000
 """ms of a pause, a cut or a broker's absence: longer than a lease at times."""
 
@@ -21,23 +38,24 @@ class Faults:
     def __init__(self, world: World):
         self._world = world
         self._random = world.random
-        self._kinds: dict[str, Callable[[], None]] = {
-            "executor crash": self._crash_executor,
-            "executor pause": self._pause_executor,
-            "executor restart": self._close_executor,
-            "worker crash": self._crash_worker,
-            "worker pause": self._pause_worker,
-            "worker stop": self._stop_worker,
-            "worker slow": self._slow_worker,
-            "machine down": self._machine_down,
-            "machine sleep": self._machine_sleeps,
-            "network cut": self._cut,
-            "broker cut": self._cut_one,
-            "broker away": self._broker_away,
-            "wall clock jump": self._wall_jump,
-            "rebalance": self._rebalance,
-            "dead producer": self._dead_producer,
-        }
+        acts: tuple[Callable[[], None], ...] = (
+            self._crash_executor,
+            self._pause_executor,
+            self._close_executor,
+            self._crash_worker,
+            self._pause_worker,
+            self._stop_worker,
+            self._slow_worker,
+            self._machine_down,
+            self._machine_sleeps,
+            self._cut,
+            self._cut_one,
+            self._broker_away,
+            self._wall_jump,
+            self._rebalance,
+            self._dead_producer,
+        )
+        self._kinds = dict(zip(FAULTS, acts, strict=True))
 
     def plan(self, until: int) -> None:
         """Some faults between now and until, of a few kinds."""

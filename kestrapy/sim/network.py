@@ -15,6 +15,16 @@ from kestrapy.sim.clock import SimClock
 from kestrapy.sim.timeline import Timeline
 
 BROKERS = 3
+NETWORK_FAULTS = (
+    "late delivery",
+    "duplicate delivery",
+    "produce timed out",
+    "appended but timed out",
+    "stalled fetch",
+    "commit aborted",
+    "commit unknown",
+)
+"""Those that are counted here."""
 DELIVERY_TIMEOUT = 6_000
 """ms after which a message that could not be delivered has failed."""
 TRY_AGAIN = 150
@@ -36,7 +46,6 @@ class Rates:
     stalled_fetch: float = 0.0
     commit_aborted: float = 0.0
     commit_unknown: float = 0.0
-    dead_producer: float = 0.0
 
 
 class Parcel(NamedTuple):

@@ -16,10 +16,16 @@ from rich.progress import (
 from rich.table import Table
 
 from kestrapy.sim.campaign import Ran
+from kestrapy.sim.faults import FAULTS
+from kestrapy.sim.network import NETWORK_FAULTS
+from kestrapy.sim.rare_paths import RARE_PATHS
 from kestrapy.sim.scenarios import GENERAL
 from kestrapy.sim.world import World
 
 PROBLEMS_SHOWN = 3
+MANY = 100
+"""Seeds after which everything that can go wrong has to have happened."""
+EXPECTED = (*FAULTS, *NETWORK_FAULTS, *RARE_PATHS, "restores", "states compared")
 
 
 class Report:
@@ -83,11 +89,16 @@ class Report:
             self._console.print(f"seed {seed}: {problem}", style="red", markup=False)
         self._console.print(self.again(seed), markup=False)
 
-    def summary(self) -> None:
+    def summary(self) -> bool:
+        """-> whether something that should have happened never did."""
         table = Table("what happened", "times")
-        for name, count in sorted(self._counts.items()):
-            table.add_row(name, f"{count:,}")
+        for name in sorted({*self._counts, *EXPECTED}):
+            table.add_row(name, f"{self._counts[name]:,}")
         self._console.print(table)
+        missing = [name for name in EXPECTED if not self._counts[name]]
+        if missing and self._seeds >= MANY:
+            self._console.print(f"never happened: {', '.join(missing)}", style="red")
         self._console.print(
             f"{self._seeds} seeds, {self._events:,} events, {self._failed} seeds failed"
         )
+        return bool(missing) and self._seeds >= MANY

@@ -23,7 +23,6 @@ BATCH = 4
 def problem_of(asked: tuple[str, int]) -> tuple[int, str]:
     """-> the seed, and what the seed sees of it."""
     name, seed = asked
-    logging.disable(logging.CRITICAL)
     with ExitStack() as planted:
         for each in MUTANTS[name].patches():
             planted.enter_context(each)
@@ -47,6 +46,7 @@ def hunt(only: str = "", jobs: int = 0) -> None:
     console = Console(highlight=False, soft_wrap=True)
     table = Table("mutant", "seeds needed", "how it was seen")
     survived = []
+    logging.disable(logging.CRITICAL)
     with Pool(jobs or os.cpu_count() or 1) as pool:
         for name in [only] if only else MUTANTS:
             needed, seen = first_of(pool, name)
