@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -121,8 +121,8 @@ class WorkerGroup(Section):
     weights: dict[str, Weight] = Field(
         {}, description="Weights of namespaces and of those below them; 1 for others."
     )
-    fallback: Annotated[dict[str, str], BeforeValidator(_fallback)] = Field(
-        {"behavior": "WAIT"},
+    fallback: Annotated[Any, BeforeValidator(_fallback)] = Field(
+        "WAIT",
         description="Of jobs while no worker lives: `WAIT`, `FAIL`, `CANCEL` or `{group: KEY}`.",
     )
     fallback_after: Annotated[int, BeforeValidator(_milliseconds), Field(ge=0)] = Field(

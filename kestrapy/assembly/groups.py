@@ -64,8 +64,8 @@ class Groups:
 
 
 @contextmanager
-def opened_groups(settings: Settings, client: str) -> Iterator[Groups]:
-    """Declared groups and the board, once they are settled, for a command.
+def opened_groups(settings: Settings, client: str, *, settled: bool = True) -> Iterator[Groups]:
+    """Declared groups and the board for a command. settled: once it is known who lives.
 
     That takes about three heartbeat intervals where a declared group has no live worker, else a
     moment. Raises LogUnavailable, TopicUnfit.
@@ -76,7 +76,8 @@ def opened_groups(settings: Settings, client: str) -> Iterator[Groups]:
     try:
         catalogue.catch_up(CATCH_UP_TIMEOUT)
         catalogue.start()
-        _settle(parts, board, catalogue)
+        if settled:
+            _settle(parts, board, catalogue)
         yield Groups(parts, catalogue, board)
     finally:
         board.close()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kestrapy import __version__
-from kestrapy.cli import broker, dead_letter, demo, flow, run, server, topics
+from kestrapy.cli import broker, dead_letter, demo, flow, run, server, topics, worker, worker_group
 
 app = typer.Typer(
     name="kestrapy",
@@ -41,4 +41,6 @@ app.command("broker")(broker.broker)
 app.add_typer(flow.app, name="flow")
 app.add_typer(server.app, name="server")
 app.add_typer(topics.app, name="topics")
+app.add_typer(worker_group.app, name="worker-group")
+app.add_typer(worker.app, name="worker")
 app.add_typer(dead_letter.app, name="dead-letter")

@@ -38,6 +38,13 @@ def _section(model: type[BaseModel], path: list[str]) -> Iterator[str]:
     for key, info in fields:
         if _is_section(kind_of(info)):
             yield from _section(kind_of(info), [*path, key])
+        elif keys := _inside(info):
+            yield f"### Each of `{'.'.join([*path, key])}`"
+            inside = [(str(it.alias), it) for it in keys]
+            yield table(
+                ("key", "default", "meaning"),
+                [(f"`{name}`", _default(it), it.description or "") for name, it in inside],
+            )
 
 
 def _row(path: list[str], info: FieldInfo) -> tuple[str, ...]:
@@ -53,8 +60,7 @@ def _row(path: list[str], info: FieldInfo) -> tuple[str, ...]:
 def _type(info: FieldInfo) -> str:
     kind = kind_of(info)
     if kind is tuple:
-        inside = get_args(info.annotation)[0]
-        keys = getattr(inside, "model_fields", {}).values()
+        keys = _inside(info)
         if not keys:
             return "list of text"
         return f"list of {', '.join(f'`{each.alias}`' for each in keys)}"
@@ -66,8 +72,17 @@ def _type(info: FieldInfo) -> str:
     return names.get(kind, "path")
 
 
+def _inside(info: FieldInfo) -> list[FieldInfo]:
+    """The settings of each item of a list; none for a list of text."""
+    if kind_of(info) is not tuple:
+        return []
+    return list(getattr(get_args(info.annotation)[0], "model_fields", {}).values())
+
+
 def _default(info: FieldInfo) -> str:
     value = info.default
+    if info.is_required():
+        return "required"
     if value is None or value in ((), {}, ""):
         return ""
     return f"`{_duration(value)}`" if _is_duration(info) else f"`{value}`"
