@@ -104,7 +104,7 @@ class Site:
     def _flows(self) -> Iterator[str]:
         scripts = {
             "lasting": marks.lasting(self.mark_file, self.stop_file),
-            "short": marks.script(self.mark_file),
+            "short": marks.brief(self.mark_file),
         }
         for name, script in scripts.items():
             text = "".join(f"      {line}\n" for line in script.splitlines())

@@ -24,6 +24,13 @@ mark end
 """
 
 
+def brief(file: Path) -> str:
+    """The same, but it ends at once."""
+    return "".join(
+        line for line in script(file).splitlines(keepends=True) if not line.startswith("for ")
+    )
+
+
 def lasting(file: Path, stop: Path) -> str:
     """The same, but its first epoch goes on until it is ended, or until the file stop is there."""
     going_on = f"while [ $KESTRAPY_EPOCH = 1 ] && [ ! -e '{stop}' ]"
