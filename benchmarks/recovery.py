@@ -428,7 +428,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--rounds", type=int, default=3, help="of each measurement (3)")
     parser.add_argument("--executions", type=int, default=10_000, help="running ones (10000)")
-    parser.add_argument("--out", type=Path, help="also write the result there")
+    parser.add_argument(
+        "--out", type=Path, help="also keep the result there, beside what others left"
+    )
     options = parser.parse_args()
     goals: list[Goal] = []
     with tempfile.TemporaryDirectory(prefix="kestrapy-recovery-") as name:
@@ -444,14 +446,17 @@ def main() -> int:
                 else:
                     goals += MEASUREMENTS[measured](site, options.rounds)
                 show(goals)
+    measured_now = {goal.name: goal.document() for goal in goals}
     result = {
         "benchmark": "recovery",
-        "goals": {goal.name: goal.document() for goal in goals},
+        "goals": measured_now,
         "brokers": COUNT,
         "python": platform.python_version(),
     }
     if options.out:
-        options.out.write_text(json.dumps(result, indent=2) + "\n")
+        earlier = json.loads(options.out.read_text())["goals"] if options.out.exists() else {}
+        kept = result | {"goals": earlier | measured_now}
+        options.out.write_text(json.dumps(kept, indent=2) + "\n")
     print(json.dumps(result))
     return 0 if all(goal.is_reached for goal in goals) else 1
 

@@ -28,7 +28,8 @@ from kestrapy.servers.watcher import Watcher
 from kestrapy.servers.worker_board import GroupLoad, WorkerBoard
 from kestrapy.wire.topics import Catalogue
 
-JUDGE_EVERY = 1_000
+JUDGE_EVERY = 200
+"""ms between two looks for silent workers: how late a loss may be seen beyond the lost-after."""
 LOOK_EVERY = 100
 ASK_AGAIN = 2_000
 CATCH_UP_TIMEOUT = 5.0
