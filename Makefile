@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := kestrapy tests $(wildcard benchmarks/*.py examples/*.py)
 
-.PHONY: venv demo test check sim soak mutants bench-smoke chaos clean
+.PHONY: venv demo test check sim soak mutants bench-smoke bench-skew bench-one-slot chaos clean
 
 venv: .venv/installed
 
@@ -41,6 +41,14 @@ mutants: venv
 
 bench-smoke: venv
 	$(BIN)/python -m benchmarks.smoke
+
+# How well slots are used, by both kinds of dispatch: some minutes.
+bench-skew: venv
+	$(BIN)/python -m benchmarks.waiting skew
+	$(BIN)/python -m benchmarks.waiting skew --dispatch share
+
+bench-one-slot: venv
+	$(BIN)/python -m benchmarks.waiting one-slot
 
 # Five minutes of faults on three brokers; SEED chooses who is harmed when.
 SEED ?= 1
