@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kestrapy.cli.flow import validate_file
+from kestrapy.model.worker_group import GroupSettings
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -185,6 +185,9 @@ def test_a_worker_that_ends_well_ends_the_supervisor(supervise: Supervise, marke
 
 # -- the lease -------------------------------------------------------------------------------------
 
+LONG_ENOUGH_TO_START = 3_000
+"""ms: a family of tasks is up before, on a busy machine too."""
+
 
 def test_the_lease_ends_tasks_and_a_stopped_worker(supervise: Supervise, marked: Marked) -> None:
     it = supervise()
@@ -200,7 +203,7 @@ def test_the_lease_ends_tasks_and_a_stopped_worker(supervise: Supervise, marked:
 def test_the_lease_ends_tasks_of_a_stopped_supervisor(supervise: Supervise, marked: Marked) -> None:
     it = supervise()
     it.do(announce="worker-1")
-    it.do(lease=300)
+    it.do(lease=LONG_ENOUGH_TO_START)
     it.spawn_family(marked)
     it.signal(signal.SIGSTOP)
     wait_for(lambda: not marked.alive())
@@ -210,8 +213,8 @@ def test_the_lease_ends_tasks_of_a_stopped_supervisor(supervise: Supervise, mark
 
 def test_a_renewal_reaches_the_guardians(supervise: Supervise, marked: Marked) -> None:
     it, clock = supervise(), SystemClock()
-    it.do(lease=300)
-    over = clock.boottime() + 300
+    it.do(lease=LONG_ENOUGH_TO_START)
+    over = clock.boottime() + LONG_ENOUGH_TO_START
     it.spawn_family(marked)
     it.do(lease=3_600_000)
     it.signal(signal.SIGSTOP)
