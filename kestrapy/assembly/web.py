@@ -29,7 +29,7 @@ def run_webserver(settings: Settings) -> None:
     flows = FlowCatalogue(parts.log, parts.codec, parts.catalogue)
     flows.catch_up(CATCH_UP_TIMEOUT)
     flows.start()
-    catalogue = SettingsCatalogue(parts.log, parts.codec, parts.catalogue)
+    catalogue = SettingsCatalogue(parts.log, parts.codec, parts.catalogue, parts.groups)
     catalogue.catch_up(CATCH_UP_TIMEOUT)
     catalogue.start()
     board = board_of(parts, settings.worker.heartbeat_interval, settings.worker.lost_after)

@@ -27,12 +27,25 @@ UNDECLARED = GroupSettings(key=DEFAULT_GROUP)
 
 
 class SettingsCatalogue(TopicView):
-    """The topic ``settings``. What can't be read leaves the revision before it in force."""
+    """The topic ``settings``. What can't be read leaves the revision before it in force.
 
-    def __init__(self, log: Log, codec: Codec, catalogue: Catalogue):
+    file_groups: those of the settings file count as declared until the topic has a word on them,
+    so that a flow that names one is not refused while a new installation starts.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        codec: Codec,
+        catalogue: Catalogue,
+        file_groups: Mapping[str, GroupSettings] = MappingProxyType({}),
+    ):
         super().__init__(log, codec, catalogue.settings, SETTINGS.records)
         self._revisions: dict[tuple[str, str], SettingRevision] = {}
-        self._groups: Mapping[str, GroupSettings] = MappingProxyType({DEFAULT_GROUP: UNDECLARED})
+        written = {key: it for key, it in file_groups.items() if it.origin}
+        self._groups: Mapping[str, GroupSettings] = MappingProxyType(
+            {DEFAULT_GROUP: UNDECLARED} | written
+        )
         self._namespaces: Mapping[str, NamespaceSettings] = MappingProxyType({})
 
     def groups(self) -> Mapping[str, GroupSettings]:

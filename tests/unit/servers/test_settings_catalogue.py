@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pytest
 
 from kestrapy.adapters.memory.log import MemoryLog
@@ -26,11 +29,11 @@ GPU = GroupSettings(key="gpu", lanes={"urgent": 3})
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, file_groups: Mapping[str, GroupSettings] = MappingProxyType({})) -> None:
         log = MemoryLog(SystemClock())
         log.topics().create(ROUTER.catalogue.specs(), 5)
         self.producer = log.producer()
-        self.settings = SettingsCatalogue(log, ROUTER.codec, ROUTER.catalogue)
+        self.settings = SettingsCatalogue(log, ROUTER.codec, ROUTER.catalogue, file_groups)
 
     def save(self, kind: str, name: str, revision: int, content: str | Declaration) -> None:
         text = content if isinstance(content, str) else encode(content)
@@ -51,6 +54,17 @@ def test_the_default_group_is_always_there(bench: Bench) -> None:
     assert bench.settings.groups() == {"default": declared}
     bench.save(GROUP, "default", 2, "")
     assert bench.settings.groups() == {"default": UNDECLARED}
+
+
+def test_a_group_of_the_settings_file_counts_until_the_topic_says_otherwise() -> None:
+    written = GroupSettings(key="gpu", origin="file")
+    bench = Bench({"default": GroupSettings(key="default"), "gpu": written})
+    assert bench.settings.groups() == {"default": UNDECLARED, "gpu": written}
+    assert bench.settings.groups()["default"] is UNDECLARED
+    bench.save(GROUP, "cpu", 1, GroupSettings(key="cpu"))
+    assert bench.settings.groups()["gpu"] == written
+    bench.save(GROUP, "gpu", 1, "")
+    assert "gpu" not in bench.settings.groups()
 
 
 def test_a_group_is_as_its_latest_revision_says(bench: Bench) -> None:
