@@ -243,3 +243,8 @@ def test_secrets_are_in_no_error(file: Path, text: str) -> None:
     assert "31337" not in str(refused.value)
     assert refused.value.__suppress_context__
     assert refused.value.__cause__ is None
+
+
+def test_a_group_says_how_its_jobs_reach_its_workers() -> None:
+    groups = [{"key": "gpu", "dispatch": "share"}, {"key": "cpu"}]
+    assert Settings.model_validate({"workerGroups": groups}).shared_groups == {"gpu"}

@@ -96,3 +96,9 @@ def test_counts_start_at_one() -> None:
     for counts in ({"shards": 0}, {"job_partitions": -1}):
         with pytest.raises(SettingsRefused, match="at least 1"):
             Catalogue(**counts)  # type: ignore[arg-type]
+
+
+def test_the_topic_of_a_group_that_shares_has_one_partition() -> None:
+    catalogue = Catalogue("acme.", job_partitions=5, shared=["gpu"])
+    partitions = {it.name: it.partitions for it in catalogue.specs(["default", "gpu"])}
+    assert (partitions["acme.jobs.default"], partitions["acme.jobs.gpu"]) == (5, 1)
