@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from kestrapy.assembly.parts import Parts
-from kestrapy.errors import LogUnavailable, SettingsRefused, TopicUnfit
+from kestrapy.errors import LogUnavailable, SettingsRefused
 from kestrapy.language.problems import near
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.servers.declarations import from_file
@@ -46,12 +46,6 @@ def require_group(parts: Parts, key: str) -> GroupSettings:
             " or add it to workerGroups of the settings file"
         )
     return groups[key]
-
-
-def refuse_undeclared(parts: Parts, key: str) -> None:
-    """As ``require_group``, where the log answers; where it doesn't, nothing is known yet."""
-    with suppress(LogUnavailable, TopicUnfit):
-        require_group(parts, key)
 
 
 def save_declared(parts: Parts) -> None:

@@ -67,14 +67,17 @@ class OwnerOptions:
     rarely: Rarely = never
 
 
-def build_executor(parts: Parts, options: OwnerOptions, threads: Executor) -> Owner:
+def build_executor(
+    parts: Parts, options: OwnerOptions, threads: Executor, board: WorkerBoard | None = None
+) -> Owner:
+    """board: one that others look at too; the executor reads it."""
     topics = parts.catalogue
     owner_id = f"executor-{parts.entropy.token()}"
     sources = Sources(
         flows=FlowCatalogue(parts.log, parts.codec, topics),
         registry=parts.registry,
         groups=parts.groups,
-        board=board_of(parts, options.heartbeat_interval, options.lost_after),
+        board=board or board_of(parts, options.heartbeat_interval, options.lost_after),
         group_topics=GroupTopics(parts.log.topics(), topics, threads),
     )
     duties = ExecutorDuties(topics, sources, owner_id, options.lost_after)

@@ -9,8 +9,9 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from prometheus_client import REGISTRY as METRICS
 from prometheus_client import Gauge
 from pydantic import ValidationError
 
@@ -23,15 +24,17 @@ from kestrapy.assembly.parts import (
     OwnerOptions,
     Parts,
     WorkerOptions,
+    board_of,
     build_executor,
     build_scheduler,
     build_worker,
 )
 from kestrapy.config import Settings
-from kestrapy.errors import SettingsRefused, TopicUnfit
+from kestrapy.errors import LogUnavailable, SettingsRefused, TopicUnfit
 from kestrapy.model.declaring import declared_groups
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.declarations import group_topic
+from kestrapy.servers.group_metrics import GroupCollector
 from kestrapy.servers.health import Check, HealthServer
 from kestrapy.servers.loop import run_until
 from kestrapy.servers.owner import Owner
@@ -131,7 +134,14 @@ def endpoint(settings: Settings, port: int, checks: Mapping[str, Check]) -> Iter
 
 
 def run_executor(settings: Settings) -> None:
-    _run_owner(settings, "executor", build_executor, settings.endpoints.executor, save_declared)
+    _run_owner(settings, "executor", _measured, settings.endpoints.executor, save_declared)
+
+
+def _measured(parts: Parts, options: OwnerOptions, threads: ThreadPoolExecutor) -> Owner:
+    """An executor whose board is on /metrics too."""
+    board = board_of(parts, options.heartbeat_interval, options.lost_after)
+    METRICS.register(GroupCollector(board, lambda: parts.groups, parts.clock))
+    return build_executor(parts, options, threads, board)
 
 
 def run_scheduler(settings: Settings) -> None:
@@ -175,6 +185,16 @@ def _measure_owner(owner: Owner) -> None:
     owned.set_function(lambda: len(owner.shards))
     folded = Gauge("kestrapy_commands_folded", "Commands folded since each shard was taken over.")
     folded.set_function(lambda: sum(it.folded for it in list(owner.shards.values())))
+
+
+def refuse_undeclared(settings: Settings) -> None:
+    """Raises SettingsRefused where a worker's group isn't declared; a log that does not answer is
+    left to the worker.
+    """
+    parts = parts_of(settings, "worker")
+    with suppress(LogUnavailable):
+        ensure_topics(parts)
+        require_group(parts, settings.worker.worker_group)
 
 
 def run_worker(settings: Settings) -> int:

@@ -82,13 +82,12 @@ def worker(
     config: ConfigOption = None,
 ) -> None:
     """Runs the jobs of one worker group, under a supervisor of its own."""
-    from kestrapy.assembly.declared import refuse_undeclared
-    from kestrapy.assembly.servers import of_group, parts_of, run_worker
+    from kestrapy.assembly.servers import of_group, refuse_undeclared, run_worker
 
     settings = of_group(settings_of(config), worker_group, threads, tags)
     if FD_VARIABLE not in os.environ:
         # Before there is a supervisor, which would start the worker again and again.
-        refuse_undeclared(parts_of(settings, "worker"), settings.worker.worker_group)
+        refuse_undeclared(settings)
         supervise(settings.worker.worker_group, settings.worker.termination_grace_period)
     start_logging()
     raise typer.Exit(run_worker(settings))

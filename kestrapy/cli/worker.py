@@ -42,7 +42,7 @@ def list_workers(
     """
     from kestrapy.assembly.groups import opened_groups
 
-    with opened_groups(settings_of(config), CLIENT) as groups:
+    with opened_groups(settings_of(config), CLIENT, settled=False) as groups:
         documents = [worker_json(it) for it in groups.board.workers(worker_group)]
     if output is OutputFormat.JSON:
         print(as_text(documents))
@@ -68,7 +68,7 @@ def show(
     """A live worker, as it said itself last."""
     from kestrapy.assembly.groups import opened_groups
 
-    with opened_groups(settings_of(config), CLIENT) as groups:
+    with opened_groups(settings_of(config), CLIENT, settled=False) as groups:
         document = worker_json(found(groups, worker_id))
     if output is OutputFormat.JSON:
         print(as_text(document))
@@ -94,7 +94,7 @@ def resume(worker_id: IdArgument, config: ConfigOption = None) -> None:
 def tell(worker_id: str, config: ConfigOption, *, drained: bool) -> None:
     from kestrapy.assembly.groups import opened_groups
 
-    with opened_groups(settings_of(config), CLIENT) as groups:
+    with opened_groups(settings_of(config), CLIENT, settled=False) as groups:
         found(groups, worker_id)
         groups.drain(worker_id, drained)
 

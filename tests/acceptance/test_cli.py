@@ -154,10 +154,17 @@ class TestServer:
         ended = kestrapy("server", "webserver", "-c", written(tmp_path, "kestrapy.yaml", ""))
         require_refusal(ended, 1, "KESTRAPY_WEBSERVER__PORT: webserver.port: .*65535.*99999")
 
-    def test_a_worker_of_an_unknown_group_is_refused(self, tmp_path: Path) -> None:
-        config = written(tmp_path, "kestrapy.yaml", "workerGroups: [{key: gpu}]\n")
+    @pytest.mark.external
+    def test_a_worker_of_an_unknown_group_is_refused(
+        self, kafka: str, topic_prefix: str, tmp_path: Path
+    ) -> None:
+        document = {
+            "kafka": {"bootstrapServers": kafka, "topicPrefix": topic_prefix},
+            "workerGroups": [{"key": "gpu"}],
+        }
+        config = written(tmp_path, "kestrapy.yaml", yaml.safe_dump(document))
         ended = kestrapy("server", "worker", "-g", "cpu", "-c", config)
-        require_refusal(ended, 1, "'cpu', which workerGroups does not declare; declared: default")
+        require_refusal(ended, 1, r"'cpu' is not declared.*declared: default, gpu.*worker-group c")
 
 
 @pytest.mark.external

@@ -12,7 +12,7 @@ import pytest
 from tests.acceptance.cluster import Cluster
 from tests.acceptance.command_line import Ended, kestrapy
 
-pytestmark = pytest.mark.acceptance
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(300)]
 
 FLOW = """\
 id: one
@@ -33,7 +33,7 @@ def test_groups_are_declared_seen_and_deleted(
     tmp_path: Path, kafka: str, topic_prefix: str
 ) -> None:
     with Cluster(tmp_path, kafka, topic_prefix, SETTINGS) as cluster:
-        cluster.start("indexer", "executor", "webserver", "worker:filed")
+        cluster.start("indexer", "executor", "webserver", "worker", "worker:filed")
         cluster.await_ready()
 
         def run(*arguments: str, code: int = 0) -> Ended:
@@ -106,6 +106,6 @@ def test_groups_are_declared_seen_and_deleted(
             lambda: cluster.api.execution(execution_id)["state"]["current"] == "SUCCESS",
             "the execution to end",
         )
-        port = cluster.settings.webserver.port
-        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
-        assert 'kestrapy_worker_group_live_workers{worker_group="gpu"} 1.0' in metrics
+        for port in (cluster.settings.webserver.port, cluster.slots["executor"].port):
+            metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+            assert 'kestrapy_worker_group_live_workers{worker_group="gpu"} 1.0' in metrics
