@@ -28,8 +28,6 @@ FAULTS = (
     "rebalance",
     "dead producer",
 )
-LONGEST = 15_000
-"""ms of a pause, a cut or a broker's absence: longer than a lease at times."""
 
 
 class Faults:
@@ -87,7 +85,7 @@ class Faults:
     def _span(self) -> int:
         if self._random.random() < 0.5:
             return self._random.randint(50, 3_000)
-        return self._random.randint(1_000, LONGEST)
+        return self._random.randint(1_000, self._world.options.longest)
 
     def _keep_down(self, process: Process, crash: Callable[[], None]) -> None:
         """Mostly its parent restarts it at once; at times it is away for a while."""

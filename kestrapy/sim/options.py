@@ -20,7 +20,7 @@ class Options:
 
     shared_group: executors share one consumer group, with rebalances; else each owns every shard,
     so that two owners of everything live at the same time. kinds: of faults, empty: drawn ones.
-    zombie: for how long the first executor is stopped at the beginning.
+    longest: of a pause or a cut. zombie: for how long the first executor is stopped.
     """
 
     shards: int
@@ -37,6 +37,7 @@ class Options:
     faults: int
     rates: Rates
     kinds: tuple[str, ...] = ()
+    longest: int = 15_000
     zombie: int = 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from kestrapy.machine.commands import Source
-from kestrapy.machine.outputs import ExecutionEvent, Granted, Job
+from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, Granted, Job
 from kestrapy.machine.stage import Folded
 from kestrapy.model.state import State
 from kestrapy.ports.log import Partition, Reader, Record
@@ -43,7 +43,7 @@ class Referee:
         """By execution, how many events said CREATED."""
         self.killed_at: dict[str, int] = {}
         self.started: set[tuple[str, str, int]] = set()
-        self.flows = 0
+        self.flows: set[str] = set()
         self._timeline = timeline
         self._reader = reader
         self._codec = codec
@@ -162,8 +162,8 @@ class Referee:
             key = content.execution_id, content.number
             if self._chains.setdefault(key, content.chain) != content.chain:
                 self.wrong(f"diverged: the event {key} has two chains")
-        elif record.topic == self._topics.flows:
-            self.flows += 1
+        elif isinstance(content, FlowRevision):
+            self.flows.add(content.flow_id)
 
     def _compare(self, record: Record, source: Source) -> None:
         problem = self._reference.problem_of_output(record, source)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from random import Random
 
 from kestrapy.machine.execution import ENDED_KEPT
+from kestrapy.sim.network import Rates
 from kestrapy.sim.options import Options, draw_options
 
 GENERAL = "general"
@@ -21,14 +22,23 @@ def old_zombie(random: Random) -> Options:
 
 
 def losses(random: Random) -> Options:
-    """Workers and their machines go down, stand still and lose the network, and little else."""
+    """Workers and their machines go down, stand still and lose the network; messages come late."""
     options = draw_options(random)
     kinds = ("worker crash", "worker pause", "machine down", "machine sleep", "network cut")
-    return replace(options, faults=14, kinds=kinds, slots=3)
+    rates = Rates(late=0.2, answer_lost=0.01)
+    return replace(options, faults=14, kinds=kinds, longest=25_000, rates=rates)
+
+
+def skew(random: Random) -> Options:
+    """Few slots and many jobs: workers are full, hold what they fetched ahead, and step aside."""
+    kinds = ("worker crash", "worker stop", "rebalance", "network cut")
+    options = replace(draw_options(random), slots=1, job_partitions=2, executions=40)
+    return replace(options, faults=10, kinds=kinds)
 
 
 SCENARIOS: dict[str, Callable[[Random], Options]] = {
     GENERAL: draw_options,
     "old-zombie": old_zombie,
     "losses": losses,
+    "skew": skew,
 }

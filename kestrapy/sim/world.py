@@ -271,7 +271,7 @@ class World:
             self.timeline.after(self.random.randint(0, 500), process.start)
         self.clients.save(self.shapes)
         self._poll_clients()
-        if not self._until(lambda: self.referee.flows >= len(self.shapes), 60_000):
+        if not self._until(lambda: len(self.referee.flows) == len(self.shapes), 60_000):
             return self._failed("the flows are not saved")
         options = self.options
         if options.zombie:

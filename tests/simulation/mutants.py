@@ -1,8 +1,7 @@
 """Planted bugs: each breaks one rule, and the simulator has to find it. ``make mutants``.
 
-A mutant is a set of patches that hold while a seed runs. ``python -m tests.simulation.mutants``
-prints a table: the mutant, the first seed that found it, and how it was seen; it exits with 1 where
-one survives. ``--only NAME`` runs one.
+A mutant is a set of patches that hold while a seed runs. Rules that have a second one behind them
+are not among them: no seed can see that one of the two is missing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from unittest.mock import patch
 import msgspec
 
 from kestrapy.adapters.memory.transactions import MemoryTransactions
-from kestrapy.machine import execution, groups, intake, task_runs
+from kestrapy.machine import execution, groups, intake, leases, task_runs
+from kestrapy.machine.commands import Suspect
 from kestrapy.machine.entities import Holder
 from kestrapy.machine.outputs import Granted, Refused
 from kestrapy.machine.stage import Stage
@@ -27,10 +27,12 @@ from kestrapy.servers.checkpoint import Checkpoints
 from kestrapy.servers.outbox import Outbox
 from kestrapy.servers.shard import Shard
 from kestrapy.servers.watcher import Watcher
+from kestrapy.servers.worker import dispatch
+from kestrapy.servers.worker.custody import Custody
 from kestrapy.servers.worker.deliveries import Deliveries
+from kestrapy.servers.worker.dispatch import ConsumerDispatch
 from kestrapy.servers.worker.in_hand import Hands, Stand
 from kestrapy.servers.worker.lease import Lease
-from kestrapy.servers.worker.worker import Worker
 from kestrapy.sim.scenarios import GENERAL
 
 GENERAL_SEEDS, SCENARIO_SEEDS = 200, 50
@@ -72,7 +74,7 @@ def _grant_to_second_claim() -> Patches:
     yield patch.dict(task_runs._ON_CLAIM, dict.fromkeys(task_runs.HELD_STATES, grant))
 
 
-@mutant("a result counts whatever its epoch and whoever says it")
+@mutant("a result counts whatever its epoch and whoever says it", "losses")
 def _result_of_superseded_epoch() -> Patches:
     held = task_runs.HELD_STATES
     yield patch.object(task_runs, "is_owned_by", lambda run, epoch, worker: run.state in held)
@@ -161,20 +163,6 @@ def _dead_worker_granted() -> Patches:
         if holder is not None and holder.dead:
             turn.put(key, Holder())
         real(turn, run, command)
-
-    yield patch.dict(task_runs._ON_CLAIM, {State.SUBMITTED: first_claim})
-
-
-@mutant("a dead worker's claim is refused, and its job is not published again", "losses")
-def _dead_claim_loses_job() -> Patches:
-    real = task_runs._first_claim
-
-    def first_claim(turn: Turn, run: Any, command: Any) -> None:
-        holder = turn.get(task_runs.holder_key(command.worker_id), Holder)
-        if holder is not None and holder.dead:
-            turn.emit(Refused(command.worker_id, run.id, run.epoch))
-        else:
-            real(turn, run, command)
 
     yield patch.dict(task_runs._ON_CLAIM, {State.SUBMITTED: first_claim})
 
@@ -272,7 +260,7 @@ def _offset_checkpointed_ahead() -> Patches:
     yield patch.object(Shard, "_snapshot", snapshot)
 
 
-@mutant("silence is judged by the owner's clock, though it may lag in reading")
+@mutant("silence is judged by the owner's clock, and the log has no say in it")
 def _lost_by_own_clock() -> Patches:
     real = Watcher.judge
 
@@ -280,21 +268,14 @@ def _lost_by_own_clock() -> Patches:
         self._read_back = now
         real(self, shard, topic, now)
 
+    def step(state: Any, command: Any, at: int) -> Any:
+        if isinstance(command, Suspect):
+            return leases._lost(command.worker_id, at)
+        return real_step(state, command, at)
+
+    real_step = leases.step
     yield patch.object(Watcher, "judge", judge)
-
-
-@mutant("only those workers are watched whose heartbeats were read", "losses")
-def _unwatched_holder() -> Patches:
-    real = Watcher.judge
-
-    def judge(self: Watcher, shard: Shard, topic: str, now: int) -> None:
-        stage = shard.stage(topic)
-        kept = stage.state
-        stage.state = {k: v for k, v in kept.items() if getattr(v, "sequence", 1) > 0}
-        real(self, shard, topic, now)
-        stage.state = kept
-
-    yield patch.object(Watcher, "judge", judge)
+    yield patch.object(leases, "step", step)
 
 
 # The worker
@@ -312,49 +293,39 @@ def _lease_counted_from_ack() -> Patches:
     yield patch.object(Lease, "renew", lambda self, sent, now: real(self, now, now))
 
 
-@mutant("a late ack renews a lease that is over", "losses")
-def _lease_rises_again() -> Patches:
-    def renew(self: Lease, sent: int, now: int) -> bool:
-        self.until = max(self.until or 0, sent + self._length)
-        return True
-
-    yield patch.object(Lease, "renew", renew)
-    yield patch.object(Lease, "is_over", lambda self, now: False)
-
-
 @mutant("a worker starts what it has claimed, without a grant")
 def _start_before_grant() -> Patches:
-    real = Worker._claim_acked
+    real = Custody._claim_acked
 
-    def acked(self: Worker, hand: Any, error: Any) -> None:
+    def acked(self: Custody, hand: Any, error: Any) -> None:
         real(self, hand, error)
         if error is None and hand.stand is Stand.CLAIMING:
-            self._hands.move(hand, Stand.GRANTED, self._clock.monotonic())
+            self.hands.move(hand, Stand.GRANTED, hand.sent)
 
-    yield patch.object(Worker, "_claim_acked", acked)
+    yield patch.object(Custody, "_claim_acked", acked)
 
 
 @mutant("a worker forgets what it ran, and starts it again for a repeated grant")
 def _forget_ended_epochs() -> Patches:
-    real = Worker._drop
+    real = Custody._drop
 
-    def drop(self: Worker, hand: Any) -> None:
+    def drop(self: Custody, hand: Any) -> None:
         real(self, hand)
         self._ended.clear()
 
-    yield patch.object(Worker, "_drop", drop)
+    yield patch.object(Custody, "_drop", drop)
 
 
 @mutant("a job's offset is committed before its claim is acknowledged")
 def _commit_before_claim() -> Patches:
-    real = Worker._claim
+    real = Custody._claim
 
-    def claim(self: Worker, hand: Any, now: int) -> None:
+    def claim(self: Custody, hand: Any, now: int) -> None:
         for delivery in hand.deliveries:
-            self._deliveries.done(delivery)
+            self._means.dispatch.done(delivery)
         real(self, hand, now)
 
-    yield patch.object(Worker, "_claim", claim)
+    yield patch.object(Custody, "_claim", claim)
 
 
 @mutant("an acknowledged claim lets the offset be committed although an earlier one is open")
@@ -367,42 +338,38 @@ def _commit_past_unclaimed() -> Patches:
     yield patch.object(Deliveries, "done", done)
 
 
-@mutant("a worker that loses a partition forgets its unanswered claims")
-def _forget_claim_on_revoke() -> Patches:
-    real = Worker.revoked
+@mutant("the job that a full worker holds is done when it is fetched", "skew")
+def _held_job_is_done() -> Patches:
+    real = ConsumerDispatch._wait
 
-    def revoked(self: Worker, partitions: Any) -> None:
-        real(self, partitions)
-        for hand in self._hands.standing(Stand.CLAIMING):
-            self._hands.drop(hand)
+    def wait(self: ConsumerDispatch, member: Any, now: int) -> None:
+        real(self, member, now)
+        for record in self._held:
+            self._deliveries.done(dispatch.delivery_of(record))
 
-    yield patch.object(Worker, "revoked", revoked)
+    yield patch.object(ConsumerDispatch, "_wait", wait)
 
 
 @mutant("a kill that comes before its grant is ignored")
 def _kill_before_grant_ignored() -> Patches:
-    def kill(self: Worker, hand: Any, now: int) -> None:
+    def kill(self: Custody, hand: Any, now: int) -> None:
         if hand.running is not None:
-            hand.running.kill("the execution was killed")
+            self._end_running(hand, "the execution was killed", now)
 
-    yield patch.object(Worker, "_kill", kill)
+    yield patch.object(Custody, "_kill", kill)
 
 
 @mutant("slots are counted up and down: a refused claim's is never free again")
 def _slot_leaks() -> Patches:
-    real = Worker._answered
+    real = Custody.answered
 
-    def answered(self: Worker, hand: Any, answer: Any, now: int) -> None:
-        real(self, hand, answer, now)
-        if isinstance(answer, Refused):
-            leaked[id(self)] = leaked.get(id(self), 0) + 1
+    def answered(self: Custody, answer: Any, now: int) -> None:
+        wanted = self.hands.get((answer.task_run_id, answer.epoch)) is not None
+        real(self, answer, now)
+        if isinstance(answer, Refused) and wanted:
+            self._slots -= 1
 
-    leaked: dict[int, int] = {}
-    free = Worker._free_slots
-    yield patch.object(Worker, "_answered", answered)
-    yield patch.object(
-        Worker, "_free_slots", lambda self, now: free(self, now) - leaked.get(id(self), 0)
-    )
+    yield patch.object(Custody, "answered", answered)
 
 
 @mutant("a claim without an answer is never sent again")
