@@ -53,7 +53,7 @@ def draw_options(random: Random) -> Options:
         workers=random.choice([4, 4, 5]),
         slots=random.choice([1, 2, 3]),
         executions=20,
-        interval=random.choice([200, 500, 500, 1_500]),
+        interval=random.choice([200, 300, 500, 500]),
         per_batch=random.random() < 0.1,
         times=WorkerConfig(lease=lease, end_tasks=end_tasks, lost_after=lost_after),
         safety=random.randint(30_000, 45_000),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kestrapy.machine.commands import Source
+from kestrapy.machine.commands import KillRequested, SettingChanged, Source
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, Granted, Job
 from kestrapy.machine.stage import Folded
 from kestrapy.model.state import State
@@ -44,6 +44,8 @@ class Referee:
         self.killed_at: dict[str, int] = {}
         self.started: set[tuple[str, str, int]] = set()
         self.flows: set[str] = set()
+        self.groups: set[tuple[int, str]] = set()
+        """Shards, and the groups that they know to be declared."""
         self._timeline = timeline
         self._reader = reader
         self._codec = codec
@@ -107,8 +109,10 @@ class Referee:
                 if self._epochs.get(key, 0) > epoch:
                     self.wrong(f"the epoch of {key} went back to {epoch}")
                 self._epochs[key] = epoch
-        if type(command).__name__ == "KillRequested":
+        if isinstance(command, KillRequested):
             self.killed_at.setdefault(command.execution_id, record.offset)
+        elif isinstance(command, SettingChanged):
+            self.groups.add((record.partition, command.name))
 
     def _granted(self, it: Granted) -> None:
         fence = it.task_run_id, it.epoch

@@ -16,9 +16,11 @@ from kestrapy.machine.commands import (
     ExecutionSubmitted,
     FlowSaveRequested,
     KillRequested,
+    SettingSaveRequested,
 )
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
+from kestrapy.model.worker_group import GROUP, GroupSettings, encode
 from kestrapy.ports.log import Producer, SendError
 from kestrapy.servers.router import Router
 from kestrapy.sim.clock import EPOCH
@@ -27,6 +29,8 @@ from kestrapy.sim.timeline import Timeline
 
 NAMESPACE = "sim"
 ASK_AGAIN = 400
+RESUBMISSIONS = 50
+"""More than any world brings about: else an execution would fail for the faults."""
 RETURN = "io.kestra.plugin.core.debug.Return"
 Document = dict[str, object]
 PARALLEL = "io.kestra.plugin.core.flow.Parallel"
@@ -153,6 +157,10 @@ class Clients:
         return self._open == 0
 
     def save(self, shapes: Sequence[Shape]) -> None:
+        """Groups first, then flows."""
+        for key in (*GROUPS, EMPTY_GROUP):
+            settings = encode(GroupSettings(key, max_resubmissions=RESUBMISSIONS))
+            self._send(SettingSaveRequested(GROUP, key, settings), _nothing)
         for shape in shapes:
             self._send(FlowSaveRequested(NAMESPACE, shape.name, shape.source), _nothing)
 

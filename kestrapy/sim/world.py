@@ -271,7 +271,7 @@ class World:
             self.timeline.after(self.random.randint(0, 500), process.start)
         self.clients.save(self.shapes)
         self._poll_clients()
-        if not self._until(lambda: len(self.referee.flows) == len(self.shapes), 60_000):
+        if not self._until(self._is_declared, 60_000):
             return self._failed("the flows are not saved")
         options = self.options
         if options.zombie:
@@ -318,6 +318,11 @@ class World:
             and not self.open_executions()
             and self._owned_shards() == set(range(self.options.shards))
         )
+
+    def _is_declared(self) -> bool:
+        groups = self.options.shards * (len(GROUPS) + 1)
+        referee = self.referee
+        return len(referee.flows) == len(self.shapes) and len(referee.groups) == groups
 
     def _owned_shards(self) -> set[int]:
         owners = [it.server for it in self.executors if isinstance(it.server, Owner)]
