@@ -139,6 +139,7 @@ class WorkerOptions:
     heartbeat_interval: int = 1_000
     lease: int = 25_000
     grace: int = 300_000
+    rarely: Rarely = never
 
 
 def build_worker(
@@ -158,5 +159,6 @@ def build_worker(
         lease=options.lease,
         grace=options.grace,
         version=__version__,
+        rarely=options.rarely,
     )
     return Worker(settings, parts.log, parts.router, parts.clock, runner, supervision)

@@ -10,6 +10,9 @@ RARE_PATHS = (
     "rare: reads nothing",
     "rare: checkpoint just now",
     "rare: restore just now",
+    "rare: reads one answer",
+    "rare: claim sent again",
+    "rare: grant handed back",
 )
 """Those that shells ask for; the summary shows how often each was taken."""
 HIGHEST = 0.1

@@ -29,6 +29,17 @@ def losses(random: Random) -> Options:
     return replace(options, faults=14, kinds=kinds, longest=25_000, rates=rates)
 
 
+def owners(random: Random) -> Options:
+    """Executors crash, stand still and lose the network, two at a shard or one; messages are late,
+    so that checkpoints wait for acks.
+    """
+    kinds = ("executor crash", "executor pause", "executor restart", "network cut", "broker away")
+    options = replace(draw_options(random), interval=200, per_batch=False, executors=2)
+    rates = Rates(late=0.3, answer_lost=0.005)
+    shared = random.random() < 0.6
+    return replace(options, faults=14, kinds=kinds, rates=rates, shared_group=shared)
+
+
 def skew(random: Random) -> Options:
     """Few slots and many jobs: workers are full, hold what they fetched ahead, and step aside."""
     kinds = ("worker crash", "worker stop", "rebalance", "network cut")
@@ -40,5 +51,6 @@ SCENARIOS: dict[str, Callable[[Random], Options]] = {
     GENERAL: draw_options,
     "old-zombie": old_zombie,
     "losses": losses,
+    "owners": owners,
     "skew": skew,
 }

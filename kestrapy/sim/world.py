@@ -195,6 +195,7 @@ class World:
                 heartbeat_interval=times.heartbeat_interval,
                 lease=times.lease,
                 grace=5_000,
+                rarely=self.rare_paths,
             )
             return build_worker(parts, options, supervisor, supervisor)
 

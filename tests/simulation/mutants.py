@@ -209,13 +209,13 @@ def _no_dedupe_of_created() -> Patches:
 # The shells
 
 
-@mutant("a checkpoint does not wait for the acks of what was sent before it")
+@mutant("a checkpoint does not wait for the acks of what was sent before it", "owners")
 def _checkpoint_ahead_of_acks() -> Patches:
     yield patch.object(Outbox, "is_settled", lambda self: True)
     yield patch.object(Outbox, "failure", None)
 
 
-@mutant("a fenced owner takes the fence back and commits what it has")
+@mutant("a fenced owner takes the fence back and commits what it has", "owners")
 def _fence_that_a_zombie_wins_back() -> Patches:
     real = Checkpoints.write
 
@@ -229,12 +229,12 @@ def _fence_that_a_zombie_wins_back() -> Patches:
     yield patch.object(Checkpoints, "write", write)
 
 
-@mutant("transactions are not fenced: a zombie commits")
+@mutant("transactions are not fenced: a zombie commits", "owners")
 def _checkpoint_not_fenced() -> Patches:
     yield patch.object(MemoryTransactions, "_is_current", lambda self: self._epoch is not None)
 
 
-@mutant("a new owner does not set the timers of the state that it restored")
+@mutant("a new owner does not set the timers of the state that it restored", "owners")
 def _timer_lost_on_takeover() -> Patches:
     real = Shard._restored_stage
 
@@ -247,7 +247,7 @@ def _timer_lost_on_takeover() -> Patches:
     yield patch.object(Shard, "_restored_stage", restored)
 
 
-@mutant("a checkpoint names the offset that was read, not the one that was folded")
+@mutant("a checkpoint names the offset that was read, not the one that was folded", "owners")
 def _offset_checkpointed_ahead() -> Patches:
     real = Shard._snapshot
 

@@ -14,6 +14,7 @@ from kestrapy.machine.commands import Claimed, Result, Returned
 from kestrapy.machine.outputs import Granted, Job, Kill, Refused
 from kestrapy.model.state import State
 from kestrapy.ports.log import Producer, Record, SendError
+from kestrapy.ports.rarely import Rarely, never
 from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.router import Router
 from kestrapy.servers.worker.dispatch import Dispatch, delivery_of
@@ -35,7 +36,9 @@ ENDED_KEPT = 50_000
 
 @dataclass(frozen=True)
 class Means:
-    """What jobs are claimed, run and reported with. holds_lease: whether tasks may be started."""
+    """What jobs are claimed, run and reported with. holds_lease: whether tasks may be started.
+    rarely: see ``ports.rarely``.
+    """
 
     producer: Producer
     router: Router
@@ -43,6 +46,7 @@ class Means:
     reports: Reports
     dispatch: Dispatch
     holds_lease: Callable[[], bool]
+    rarely: Rarely = never
 
 
 class Custody:
@@ -152,6 +156,8 @@ class Custody:
         for hand in self.hands.standing(Stand.GRANTED):
             if stopping:
                 self._return(hand, "the worker stops", now)
+            elif self._means.rarely("grant handed back"):
+                self._return(hand, "a return that nobody needs", now)
             elif free > 0:
                 free -= 1
                 self._start(hand, now)
@@ -247,7 +253,7 @@ class Custody:
     def send_again(self, now: int) -> None:
         """Whatever may have gone unheard; each of it may be repeated."""
         for hand in self.hands.standing(Stand.CLAIMING):
-            if now - hand.sent >= SEND_AGAIN:
+            if now - hand.sent >= SEND_AGAIN or self._means.rarely("claim sent again"):
                 self._claim(hand, now)
         for hand in self.hands.standing(Stand.REPORTING, Stand.RETURNING):
             if now - hand.sent >= SEND_AGAIN:

@@ -20,6 +20,7 @@ from kestrapy.machine.commands import Heartbeat, WorkerGone
 from kestrapy.machine.outputs import Drain, Granted, Kill, Refused
 from kestrapy.ports.clock import Clock
 from kestrapy.ports.log import Log, Partition, SendError, SendFailure
+from kestrapy.ports.rarely import Rarely, never
 from kestrapy.servers.router import Router
 from kestrapy.servers.worker.custody import Custody, Means
 from kestrapy.servers.worker.dispatch import ConsumerDispatch, Dispatch, Place, ShareDispatch
@@ -65,6 +66,7 @@ class WorkerSettings:
     version: str = ""
     tags: tuple[str, ...] = ()
     host: str = ""
+    rarely: Rarely = never
 
 
 class Worker:
@@ -99,6 +101,7 @@ class Worker:
             reports=Reports(self._producer, router, clock),
             dispatch=self._dispatch,
             holds_lease=lambda: self._lease.is_held(clock.boottime()),
+            rarely=settings.rarely,
         )
         self._custody = Custody(settings.worker_id, settings.slots, means)
         self._started = clock.wall()
@@ -220,7 +223,8 @@ class Worker:
 
     def _read_inbox(self, patience: int) -> None:
         now = self._clock.monotonic()
-        for record in self._inbox.poll(INBOX_BATCH, patience / 1000):
+        limit = 1 if self.settings.rarely("reads one answer") else INBOX_BATCH
+        for record in self._inbox.poll(limit, patience / 1000):
             try:
                 kinds = (Granted, Refused, Kill, Drain)
                 said = self._router.codec.decode(record, kinds).record
