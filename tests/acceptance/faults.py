@@ -24,6 +24,8 @@ from tests.acceptance.cluster import Cluster, Slot, send
 PARTS = ("child", "supervisor", "both")
 LOOK_EVERY = 0.1
 RESTART_TIMEOUT = 90.0
+ENDED_BY_SUPERVISOR = 128 + signal.SIGKILL
+"""Exit code of a worker that did not end in its grace period: its group's broker may be away."""
 KEEP_PAUSE = 1.0
 """Seconds before a server that ended by itself is started again."""
 
@@ -228,7 +230,9 @@ class Restart:
             code = self._slot.exit_code()
             if code is not None:
                 self._ended = True
-                if code:
+                if code == ENDED_BY_SUPERVISOR and self._slot.kind == "worker":
+                    self._harm.done["restart worker, ended by its supervisor"] += 1
+                elif code:
                     self._harm.problems.append(f"{self.name}, told to end, ended with {code}")
                 self._cluster.start(self.name)
         elif self._slot.is_ready():
