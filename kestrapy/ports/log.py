@@ -277,7 +277,11 @@ class Topics(Protocol):
 class Log(Protocol):
     """Where servers meet. Each call makes a client of its own, which its caller closes."""
 
-    def producer(self) -> Producer: ...
+    def producer(self, *, gapless: bool = False) -> Producer:
+        """gapless: no message fails for the time that it takes, so that what was sent to a
+        partition after it never stands there without it. Where a message can't be queued, the
+        producer is dead. For what folds send: receivers drop what is not above the highest source.
+        """
 
     def reader(self) -> Reader: ...
 

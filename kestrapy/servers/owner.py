@@ -105,7 +105,7 @@ class Owner:
         self._router = router
         self._clock = clock
         self._threads = threads
-        self._producer = log_port.producer()
+        self._producer = log_port.producer(gapless=True)
         self._reader = log_port.reader()
         self._wanted: dict[int, int] = {}
         self._pulse_due = 0

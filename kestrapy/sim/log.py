@@ -6,7 +6,7 @@ What a fault means stands beside what the contract says of it:
 ================== ================================================================================
 a send              arrives later, in order with the others of its producer and partition
 TIMED_OUT           the broker was not reached for DELIVERY_TIMEOUT; or it was, and the answer is
-                    lost: then the record is in the log
+                    lost: then the record is in the log. A gapless producer waits for ever
 a send twice        by a sender whose producer is not idempotent: the record stands there again
 a reader            gives nothing of a partition that is not reached, or for a while
 LogUnavailable      raised where what is asked is not reached; the process has waited for it
@@ -43,7 +43,7 @@ from kestrapy.ports.log import (
     TopicDescription,
     TopicSpec,
 )
-from kestrapy.sim.network import Link
+from kestrapy.sim.network import DELIVERY_TIMEOUT, Link
 
 DEAD = SendError(SendFailure.DEAD, "the producer is dead")
 ADMINISTRATION = "administration"
@@ -58,8 +58,8 @@ class SimLog:
         self._numbers = itertools.count()
         self._open: list[SimReader | SimMember] = []
 
-    def producer(self) -> SimProducer:
-        return SimProducer(self._journal, self._link, next(self._numbers))
+    def producer(self, *, gapless: bool = False) -> SimProducer:
+        return SimProducer(self._journal, self._link, next(self._numbers), gapless)
 
     def reader(self) -> SimReader:
         reader = SimReader(self._journal, self._link)
@@ -96,10 +96,11 @@ class SimLog:
 
 
 class SimProducer:
-    def __init__(self, journal: Journal, link: Link, number: int):
+    def __init__(self, journal: Journal, link: Link, number: int, gapless: bool):
         self._journal = journal
         self._link = link
         self._number = number
+        self._timeout = None if gapless else DELIVERY_TIMEOUT
         self._count = itertools.count()
         self._acks: list[tuple[int, int, OnAck, SendError | None]] = []
         self._open = 0
@@ -120,7 +121,9 @@ class SimProducer:
         if partition is not None:
             message = message._replace(partition=index)
         place = f"{message.topic}/{index}"
-        self._link.carry(self._number, place, lambda: self._append(message), answer)
+        self._link.carry(
+            (self._number, place), lambda: self._append(message), answer, self._timeout
+        )
 
     def _append(self, message: Message) -> SendError | None:
         with self._journal.lock:

@@ -49,12 +49,12 @@ class Rates:
 
 
 class Parcel(NamedTuple):
-    """A message on its way. arrives, gives_up: the world's time, ms."""
+    """A message on its way. arrives, gives_up: the world's time, ms; None: it never gives up."""
 
     deliver: Deliver
     answer: Answer
     arrives: int
-    gives_up: int
+    gives_up: int | None
     again: bool
 
 
@@ -122,12 +122,17 @@ class Link:
         self.spend(seconds)
         return False
 
-    def carry(self, producer: int, place: str, deliver: Deliver, answer: Answer) -> None:
-        """Bring a message to a partition: in order with all others of the producer."""
-        lane = self._lanes.get((producer, place))
+    def carry(
+        self, way: tuple[int, str], deliver: Deliver, answer: Answer, timeout: int | None
+    ) -> None:
+        """Bring a message to a partition, in order with all others of the producer.
+
+        way: producer and partition. timeout: ms after which the message has failed, None for never.
+        """
+        lane = self._lanes.get(way)
         if lane is None:
-            lane = self._lanes[producer, place] = Lane(self, place)
-        lane.add(deliver, answer)
+            lane = self._lanes[way] = Lane(self, way[1])
+        lane.add(deliver, answer, timeout)
 
     def press(self, producer: int) -> bool:
         """Wait for all that is on its way. -> whether all of it has arrived."""
@@ -164,12 +169,12 @@ class Lane:
         self._last = 0
         self._scheduled = False
 
-    def add(self, deliver: Deliver, answer: Answer) -> None:
+    def add(self, deliver: Deliver, answer: Answer, timeout: int | None) -> None:
         network, sent = self._link.network, self._link.clock.true()
         arrives = max(self._last, sent + network.latency())
         self._last = arrives
         again = network.draw(network.rates.duplicate, "duplicate delivery")
-        gives_up = sent + DELIVERY_TIMEOUT
+        gives_up = None if timeout is None else sent + timeout
         self._parcels.append(Parcel(deliver, answer, arrives, gives_up, again))
         self._schedule(arrives)
 
@@ -198,9 +203,7 @@ class Lane:
         if now < self._link.held:
             return self._schedule(self._link.held + 1)
         if not self._link.reaches(self._place):
-            while self._parcels and self._parcels[0].gives_up <= now:
-                self._link.network.counts["produce timed out"] += 1
-                self._parcels.popleft().answer(now, UNREACHABLE)
+            self._give_up(now)
             if self._parcels:
                 self._schedule(now + TRY_AGAIN)
             return
@@ -209,6 +212,14 @@ class Lane:
         if self._parcels:
             self._schedule(self._parcels[0].arrives)
 
+    def _give_up(self, now: int) -> None:
+        while self._parcels:
+            gives_up = self._parcels[0].gives_up
+            if gives_up is None or gives_up > now:
+                return
+            self._link.network.counts["produce timed out"] += 1
+            self._parcels.popleft().answer(now, UNREACHABLE)
+
     def _arrive(self, parcel: Parcel) -> None:
         network = self._link.network
         now = network.timeline.now
@@ -216,7 +227,8 @@ class Lane:
         if parcel.again and error is None:
             network.timeline.after(network.random.randint(1, 8_000), lambda: _once_more(parcel))
         if error is None and network.draw(network.rates.answer_lost, "appended but timed out"):
-            parcel.answer(now + network.random.randint(100, DELIVERY_TIMEOUT), ANSWER_LOST)
+            lost = None if parcel.gives_up is None else ANSWER_LOST
+            parcel.answer(now + network.random.randint(100, DELIVERY_TIMEOUT), lost)
         else:
             parcel.answer(now + network.latency(), error)
 

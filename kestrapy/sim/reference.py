@@ -58,6 +58,7 @@ class Reference:
         self._begin = begin
         self._of_key: dict[tuple[Place, str], int] = {}
         self._totals: dict[Place, int] = {}
+        self._seen: set[Source] = set()
         self._said: dict[tuple[str, int, int], list[list[Message]]] = {}
 
     def fold(self, record: Record) -> tuple[Envelope, Folded]:
@@ -100,6 +101,7 @@ class Reference:
 
     def problem_of_output(self, record: Record, source: Source) -> str | None:
         """Why a record that says that it comes from a fold is not what the fold puts out."""
+        self._seen.add(source)
         outputs = self._said.get((source.stage, source.partition, source.offset))
         if outputs is None:
             return f"its command {source} was never folded"
@@ -113,6 +115,15 @@ class Reference:
             ):
                 return None
         return f"another fold of {source} put out something else"
+
+    def unsent(self) -> list[Source]:
+        """Outputs that stand nowhere in the log, though a fold puts them out."""
+        return [
+            source
+            for (stage, partition, offset), outputs in self._said.items()
+            for index, messages in enumerate(outputs)
+            if messages and (source := Source(stage, partition, offset, index)) not in self._seen
+        ]
 
     def problem_of_state(self, place: Place, stage: Stage) -> str | None:
         """Why an owner's state is not that of the log up to its position."""

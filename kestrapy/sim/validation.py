@@ -30,6 +30,8 @@ def validate(world: World) -> Iterator[str]:
     _compare_owners(world)
     yield from _wishes(world)
     yield from _leftovers(world)
+    if unsent := world.reference.unsent():
+        yield f"{len(unsent)} outputs of folds stand nowhere in the log, such as {unsent[0]}"
     shard = world.random.randrange(world.options.shards)
     for place in sorted(world.reference.stages):
         if place.partition == shard:

@@ -33,6 +33,7 @@ from kestrapy.servers.worker.deliveries import Deliveries
 from kestrapy.servers.worker.dispatch import ConsumerDispatch
 from kestrapy.servers.worker.in_hand import Hands, Stand
 from kestrapy.servers.worker.lease import Lease
+from kestrapy.sim.log import SimLog
 from kestrapy.sim.scenarios import GENERAL
 
 GENERAL_SEEDS, SCENARIO_SEEDS = 200, 50
@@ -213,6 +214,12 @@ def _no_dedupe_of_created() -> Patches:
 def _checkpoint_ahead_of_acks() -> Patches:
     yield patch.object(Outbox, "is_settled", lambda self: True)
     yield patch.object(Outbox, "failure", None)
+
+
+@mutant("what folds send may time out, and what follows it stands in the log", "owners")
+def _outputs_with_gaps() -> Patches:
+    real = SimLog.producer
+    yield patch.object(SimLog, "producer", lambda self, *, gapless=False: real(self))
 
 
 @mutant("a fenced owner takes the fence back and commits what it has", "owners")

@@ -49,6 +49,13 @@ _PRODUCER: Settings = {
     "delivery.timeout.ms": 30_000,
 }
 
+GAPLESS: Settings = {
+    # For ever. A message that its time ends is left out, and those behind it are sent all the same.
+    # Two names of one setting: a user may have given the other one.
+    "delivery.timeout.ms": 0,
+    "message.timeout.ms": 0,
+}
+
 _TRANSACTIONAL: Settings = {
     **_PRODUCER,
     # The next transaction asks again until the coordinator has ended the last one: with the

@@ -37,8 +37,8 @@ class KafkaLog:
             bootstrap_servers, client_id, clock or SystemClock(), extra, replication_factor
         )
 
-    def producer(self) -> KafkaProducer:
-        return KafkaProducer(self._cluster)
+    def producer(self, *, gapless: bool = False) -> KafkaProducer:
+        return KafkaProducer(self._cluster, gapless)
 
     def reader(self) -> KafkaReader:
         return KafkaReader(self._cluster)

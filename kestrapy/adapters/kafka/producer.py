@@ -9,7 +9,7 @@ from functools import partial
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException
 
-from kestrapy.adapters.kafka.configs import Cluster, logger
+from kestrapy.adapters.kafka.configs import GAPLESS, Cluster, logger
 from kestrapy.adapters.kafka.failures import send_error
 from kestrapy.ports.log import Message, OnAck, SendError, SendFailure
 
@@ -22,14 +22,22 @@ _CLOSE_SECONDS = 5.0
 class KafkaProducer:
     """Once Kafka declared it dead, each send fails with OTHER: close it and make another."""
 
-    def __init__(self, cluster: Cluster):
+    def __init__(self, cluster: Cluster, gapless: bool = False):
         self._clock = cluster.clock
-        self._client = cluster.client(confluent_kafka.Producer, "producer", {})
+        self._gapless = gapless
+        self._ended: SendError | None = None
+        own = GAPLESS if gapless else {}
+        self._client = cluster.client(confluent_kafka.Producer, "producer", own)
         self._refused: deque[tuple[OnAck, SendError]] = deque()
 
     def send(self, message: Message, on_ack: OnAck | None = None) -> None:
-        """A queue that stays full for 5 s fails the message with TIMED_OUT."""
+        """A queue that stays full for 5 s fails the message with TIMED_OUT; with DEAD, and all that
+        follow, where the producer is gapless.
+        """
         on_ack = on_ack or _log_failure
+        if self._ended is not None:
+            self._refused.append((on_ack, self._ended))
+            return
         try:
             try:
                 produce(self._client, message, partial(_answer, on_ack))
@@ -61,7 +69,10 @@ class KafkaProducer:
                 return produce(self._client, message, partial(_answer, on_ack))
             except BufferError:
                 continue
-        full = SendError(SendFailure.TIMED_OUT, "the producer's queue is full: is Kafka reachable?")
+        failure = SendFailure.DEAD if self._gapless else SendFailure.TIMED_OUT
+        full = SendError(failure, "the producer's queue is full: is Kafka reachable?")
+        if self._gapless:
+            self._ended = full
         self._refused.append((on_ack, full))
 
     def _serve(self, call: Callable[[], object]) -> None:

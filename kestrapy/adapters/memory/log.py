@@ -24,7 +24,8 @@ class MemoryLog:
     def __init__(self, clock: Clock, session_ms: int = 30_000):
         self._journal = Journal(clock, session_ms)
 
-    def producer(self) -> MemoryProducer:
+    def producer(self, *, gapless: bool = False) -> MemoryProducer:
+        """Each is gapless: nothing takes any time."""
         return MemoryProducer(self._journal)
 
     def reader(self) -> MemoryReader:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kestrapy.adapters.kafka.configs import Cluster
+from kestrapy.adapters.kafka.configs import GAPLESS, Cluster
 from kestrapy.adapters.kafka.log import KafkaLog
 from kestrapy.adapters.system import SystemClock
 from kestrapy.errors import SettingsRefused
@@ -49,3 +49,10 @@ def test_producers_append_once_and_where_java_would(kind: str) -> None:
     found = settings(kind)
     assert (found["enable.idempotence"], found["acks"]) == (True, "all")
     assert found["partitioner"] == "murmur2_random"
+
+
+def test_a_gapless_producer_waits_for_ever_whatever_is_set() -> None:
+    """A message that times out leaves a gap, behind which a fold's outputs would be dropped."""
+    for name in ("delivery.timeout.ms", "message.timeout.ms"):
+        made = Cluster("k:9092", "c", SystemClock(), {name: "5"}).client(dict, "producer", GAPLESS)
+        assert {made["delivery.timeout.ms"], made["message.timeout.ms"]} == {0}
