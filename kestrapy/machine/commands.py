@@ -196,12 +196,16 @@ class NoWorker(Internal, frozen=True):
 
 
 class PublishAgain(Internal, frozen=True):
-    """The topic that held this unclaimed job was made anew, without it. due: of its timer, by which
-    it would have been published again; the next one is another.
+    """Publish an unclaimed job once more under its epoch: its topic was made anew without it, or it
+    waits at a busy worker while another is free.
+
+    due: of its timer, by which it would have been published again; the next one is another.
+    partition: of a free worker, -1: by its key.
     """
 
     task_run_id: str
     due: int
+    partition: int = -1
 
 
 class GroupLive(Internal, frozen=True):
@@ -238,7 +242,9 @@ class Heartbeat(Public, frozen=True):
     scheduler…
 
     workerGroup, slots, running, tags, state: of workers; state: RUNNING, DRAINED (claims no more)
-    or TERMINATING. logicVersions: of executors, the rules that they know. started: epoch ms.
+    or TERMINATING. logicVersions: of executors, the rules that they know. started: epoch ms. free:
+    how many more jobs the worker would take. partition: of its group's topic, one that it reads; -1
+    where it reads none.
     """
 
     worker_id: str
@@ -253,6 +259,8 @@ class Heartbeat(Public, frozen=True):
     state: str = "RUNNING"
     host: str = ""
     started: int = 0
+    free: int = 0
+    partition: int = -1
 
 
 class GroupReport(Public, frozen=True):

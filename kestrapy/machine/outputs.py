@@ -249,4 +249,11 @@ class Refusal(msgspec.Struct, frozen=True):
     redrives: int = 0
 
 
-Output = Command | Refusal
+class JobCopy(msgspec.Struct, frozen=True):
+    """Of a fold: a job that is published once more, to a partition of a worker that is free."""
+
+    job: Job
+    partition: int
+
+
+Output = Command | Refusal | JobCopy

@@ -29,7 +29,7 @@ from kestrapy.machine.entities import (
     holder_key,
     last_run_key,
 )
-from kestrapy.machine.outputs import Granted, Job, Kill, Refused
+from kestrapy.machine.outputs import Granted, Job, JobCopy, Kill, Refused
 from kestrapy.machine.retry import retry_delay
 from kestrapy.machine.routing import Route
 from kestrapy.machine.turn import Turn
@@ -121,9 +121,10 @@ def _route_of(turn: Turn, run: TaskRun) -> Route:
     )
 
 
-def publish(turn: Turn, run: TaskRun) -> None:
-    """Put the job of the current epoch out."""
-    turn.emit(_job_of(turn, run), run.execution_id)
+def publish(turn: Turn, run: TaskRun, partition: int = -1) -> None:
+    """Put the job of the current epoch out. partition: -1 for the one that its key chooses."""
+    job = _job_of(turn, run)
+    turn.emit(job if partition < 0 else JobCopy(job, partition), run.execution_id)
     # Another due time each, so that a command which names the old one counts once.
     turn.put_run(replace(run, due=max(turn.at + REPUBLISH_AFTER, run.due + 1)))
 
@@ -373,9 +374,9 @@ def _send_kill(turn: Turn, run: TaskRun) -> State | None:
     return None
 
 
-def publish_again(turn: Turn, run: TaskRun) -> None:
-    """Under the same epoch: its record is gone, or will be."""
-    publish(turn, run)
+def publish_again(turn: Turn, run: TaskRun, partition: int = -1) -> None:
+    """Under the same epoch: its record is gone, or will be, or waits where nobody is free."""
+    publish(turn, run, partition)
 
 
 ON_TIMER: dict[State, Callable[[Turn, TaskRun], State | None]] = {

@@ -29,7 +29,7 @@ from kestrapy.machine.entities import (
     group_key,
     run_key,
 )
-from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, Job, Output
+from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, Job, JobCopy, Output
 from kestrapy.machine.snapshots import execution_snapshot, task_run_snapshot
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import GroupSettings
@@ -212,12 +212,15 @@ class Turn:
         if not fresh:
             return
         chain = blake2b(execution.chain.encode() + _encode(fresh), digest_size=8).hexdigest()
-        self.outputs += [
-            replace(output, chain=chain) if isinstance(output, Job | ExecutionEvent) else output
-            for output in fresh
-        ]
+        self.outputs += [_stamped(output, chain) for output in fresh]
         self.traces += [execution.traceparent] * len(fresh)
         self.put_execution(replace(execution, chain=chain))
+
+
+def _stamped(output: Output, chain: str) -> Output:
+    if isinstance(output, JobCopy):
+        return replace(output, job=replace(output.job, chain=chain))
+    return replace(output, chain=chain) if isinstance(output, Job | ExecutionEvent) else output
 
 
 def _shows_more(before: TaskRun, after: TaskRun) -> bool:

@@ -23,6 +23,7 @@ from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.group_topics import GroupTopics
 from kestrapy.servers.group_watch import Deaths, GroupWatch
 from kestrapy.servers.logic_versions import LogicVersions
+from kestrapy.servers.redirection import Redirection
 from kestrapy.servers.shard import Shard, StageSpec
 from kestrapy.servers.watcher import Watcher
 from kestrapy.servers.worker_board import GroupLoad, WorkerBoard
@@ -30,7 +31,7 @@ from kestrapy.wire.topics import Catalogue
 
 JUDGE_EVERY = 200
 """ms between two looks for silent workers: how late a loss may be seen beyond the lost-after."""
-LOOK_EVERY = 100
+LOOK_EVERY, POLL_EVERY = 100, 20
 ASK_AGAIN = 2_000
 CATCH_UP_TIMEOUT = 5.0
 PLANS_KEPT = 2_000
@@ -76,12 +77,15 @@ class Watch:
     def __init__(self, watcher: Watcher, deaths: Deaths, topics: Catalogue):
         self.leases = watcher
         self.groups = GroupWatch(topics.executions, deaths)
+        self.redirection = Redirection(topics.executions)
         self.versions = LogicVersions()
         self.judge_due = 0
         self.awaiting: dict[str, int] = {}
 
     def observe(self, key: str, entity: Entity | None) -> None:
         self.groups.index.observe(key, entity)
+        if not (isinstance(entity, TaskRun) and entity.is_waiting):
+            self.redirection.forget(key)
         if isinstance(entity, Execution) and entity.awaits:
             self.awaiting.setdefault(key, 0)
         elif self.awaiting:
@@ -103,7 +107,7 @@ class ExecutorDuties:
         self._watchers: dict[int, Watcher] = {}
         self._deaths = Deaths()
         self._watches: dict[int, Watch] = {}
-        self._look_due = 0
+        self._look_due = self._poll_due = 0
         self._loads: Mapping[str, GroupLoad] | None = None
 
     def specs(self, index: int) -> list[StageSpec]:
@@ -133,11 +137,13 @@ class ExecutorDuties:
 
     def before_folding(self, now: int) -> None:
         self._flows.poll()
+        board = self._sources.board
+        if now >= self._poll_due:
+            self._poll_due = now + POLL_EVERY
+            board.poll()
         if now < self._look_due:
             return
         self._look_due = now + LOOK_EVERY
-        board = self._sources.board
-        board.poll()
         self._loads = board.groups() if board.is_settled else None
         self._sources.group_topics.turn(self._declared(), now)
 
@@ -163,6 +169,9 @@ class ExecutorDuties:
             watch.judge_due = now + JUDGE_EVERY
             watch.leases.judge(shard, self._topics.workers, now)
         watch.groups.turn(shard, self._loads, self._sources.group_topics.ids, now)
+        watch.redirection.turn(
+            shard, watch.groups.index.published, self._sources.board.workers, now
+        )
         if self._loads is not None:
             watch.versions.turn(shard, self._sources.board.executors(), now)
         for key, asked in list(watch.awaiting.items()):

@@ -36,11 +36,13 @@ Late = tuple[str, int]
 class Index:
     """A shard's task runs, as this looks for them; kept by ``observe``, so that a look costs what
     it finds. waiting: by group and key, since when, epoch ms. late: those with a fallback.
+    published: by group and key, those that stand in the topic, with their due time.
     """
 
     groups: dict[str, Group] = field(default_factory=dict)
     waiting: dict[str, dict[str, int]] = field(default_factory=dict)
     late: dict[Late, dict[str, int]] = field(default_factory=dict)
+    published: dict[str, dict[str, int]] = field(default_factory=dict)
     held: Counter[str] = field(default_factory=Counter)
     lines: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     _runs: dict[str, tuple[str, int | None, bool]] = field(default_factory=dict)
@@ -63,6 +65,8 @@ class Index:
             return
         if run.is_waiting:
             self.waiting.setdefault(run.group, {})[key] = run.ready
+            if not run.place:
+                self.published.setdefault(run.group, {})[key] = run.due
             after = run.fallback_after if run.fallback is not None else None
             if after is not None:
                 self.late.setdefault((run.group, after), {})[key] = run.ready
@@ -80,6 +84,7 @@ class Index:
             self.held[group] -= 1
             return
         self.waiting[group].pop(key, None)
+        self.published.get(group, {}).pop(key, None)
         if after is not None:
             self.late[group, after].pop(key, None)
 

@@ -30,12 +30,16 @@ class Router:
         """One message; of what each shard has to know one for each of them, such as a WorkerLost:
         any may hold something of the worker.
         """
+        places = self.places(record)
         value, headers = self.codec.encode(
-            record, source=source, traceparent=traceparent, redrives=redrives
+            record.job if isinstance(record, o.JobCopy) else record,
+            source=source,
+            traceparent=traceparent,
+            redrives=redrives,
         )
         return [
             Message(topic, value, key.encode(), partition, headers)
-            for topic, key, partition in self.places(record)
+            for topic, key, partition in places
         ]
 
     def message(
@@ -107,6 +111,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.TriggerDue: _trigger,
     c.ExecutionEnded: _trigger,
     o.Job: lambda t, it: (t.jobs(it.worker_group), it.task_run_id, None),
+    o.JobCopy: lambda t, it: (t.jobs(it.job.worker_group), it.job.task_run_id, it.partition),
     o.Granted: _inbox,
     o.Refused: _inbox,
     o.Kill: _inbox,

@@ -13,7 +13,7 @@ from typing import Any
 from kestrapy.errors import ProducerDead, RecordRefused
 from kestrapy.machine.commands import Command, Source, Undeliverable
 from kestrapy.machine.entities import Entity
-from kestrapy.machine.outputs import Job, Output, Refusal
+from kestrapy.machine.outputs import Job, JobCopy, Output, Refusal
 from kestrapy.machine.stage import Arrival, Fold, Folded, Position, Stage
 from kestrapy.machine.turn import ContentMissing
 from kestrapy.ports.log import Message, Outcome, Partition, Producer, Record, SendError, SendFailure
@@ -229,8 +229,9 @@ class Shard:
         for message in self._router.messages(output, source, traceparent):
             if self._per_batch:
                 self._batch.append(message)
-            elif isinstance(output, Job):
-                self.outbox.send(message, partial(self._undeliverable, output))
+            elif isinstance(output, Job | JobCopy):
+                job = output.job if isinstance(output, JobCopy) else output
+                self.outbox.send(message, partial(self._undeliverable, job))
             else:
                 self.outbox.send(message)
 

@@ -46,6 +46,10 @@ class Dispatch(Protocol):
         -> whether nothing waits for this worker any more: it may be closed.
         """
 
+    @property
+    def partition(self) -> int:
+        """One that it reads, where jobs can be sent to; -1 for none."""
+
     def close(self) -> None: ...
 
 
@@ -124,6 +128,11 @@ class ConsumerDispatch:
             self.commit()
             self._member.close()
             self._member = None
+
+    @property
+    def partition(self) -> int:
+        owned = [] if self._member is None or self._aside else self._member.assignment()
+        return owned[0].index if owned else -1
 
     # The group's words
 
@@ -233,6 +242,11 @@ class ShareDispatch:
     def commit(self) -> None:
         if self._member is not None:
             self._member.commit()
+
+    @property
+    def partition(self) -> int:
+        """Whoever asks first has the job: there is nothing to be sent."""
+        return -1
 
     def retire(self, now: int) -> bool:
         if not self._open:

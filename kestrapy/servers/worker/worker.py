@@ -36,6 +36,8 @@ RETIRE_PATIENCE = 5_000
 INBOX_BATCH = 500
 ANSWER_PACE, LONG_TASK_PACE, IDLE_PACE = 1, 10, 100
 """ms between two looks at what runs. A new record ends the wait for its topic at once."""
+LACKING = 20
+"""ms of having room and getting no job, after which a heartbeat says so."""
 SHORT_TASK = 200
 """ms for which a task's end is looked for most often."""
 
@@ -108,6 +110,8 @@ class Worker:
         self._joined = self._retired = False
         self._beat_due = 0
         self._beats = 0
+        self._said_free = 0
+        self._lacking: int | None = None
         self._stopped: int | None = None
 
     @property
@@ -158,17 +162,29 @@ class Worker:
             self._retired = False
             for record in self._dispatch.fetch(room, now, patience if jobs_first else 0):
                 custody.deliver(record, now)
+            self._say_what_is_free(self._clock.monotonic())
         custody.start_granted(now, stopping=self._stopped is not None)
         custody.send_again(now)
         self._dispatch.commit()
         if self.state != "RUNNING":
             self._retire(now)
 
+    def _say_what_is_free(self, now: int) -> None:
+        """Jobs may wait at busy workers: who has room and gets none lets it be known, at once."""
+        if self._custody.awaits_answers or self._custody.room(now) <= self._said_free:
+            self._lacking = None
+        elif self._lacking is None:
+            self._lacking = now
+        elif now - self._lacking >= LACKING:
+            self._beat_due = now
+
     def _pace(self, now: int) -> int:
         """ms until the next look: an answer, or the end of a short task, is not kept waiting."""
         hands = self._custody.hands
         if self._custody.awaits_answers:
             return ANSWER_PACE
+        if self._lacking is not None:
+            return LONG_TASK_PACE
         if not hands:
             return IDLE_PACE
         return ANSWER_PACE if now - hands.youngest < SHORT_TASK else LONG_TASK_PACE
@@ -200,6 +216,8 @@ class Worker:
             return
         self._beat_due = now + self.settings.heartbeat_interval
         self._beats += 1
+        self._lacking = None
+        self._said_free = self._custody.room(now) if self.state == "RUNNING" else 0
         sent = self._clock.boottime()
         beat = Heartbeat(
             worker_id=self.settings.worker_id,
@@ -212,6 +230,8 @@ class Worker:
             state=self.state,
             host=self.settings.host,
             started=self._started,
+            free=self._said_free,
+            partition=self._dispatch.partition,
         )
         self._producer.send(self._router.message(beat), lambda error: self._beat_acked(sent, error))
 
