@@ -115,6 +115,7 @@ class TaskRun(Entity, frozen=True):
     fallback_after: int = 0
     left: tuple[str, ...] = ()
     losses: int = 0
+    copies: int = 0
 
     @property
     def id(self) -> str:

@@ -267,8 +267,12 @@ def _no_worker(turn: Turn, command: NoWorker) -> None:
 
 def _publish_again(turn: Turn, command: PublishAgain) -> None:
     run = _find(turn, command.task_run_id)
-    if run is not None and run.is_waiting and not run.place and run.due == command.due:
-        task_runs.publish_again(turn, run, command.partition)
+    if run is None or not run.is_waiting or run.place or run.due != command.due:
+        return
+    if command.partition < 0:
+        task_runs.publish_again(turn, run)
+    else:
+        task_runs.publish_copy(turn, run, command.partition)
 
 
 def _timer_due(turn: Turn, command: TimerDue) -> None:

@@ -43,6 +43,8 @@ retention.
 """
 MISSING_TOPIC_AGAIN = 5_000
 """ms after which a job is published again whose group's topic is missing: it is made anew."""
+MOST_COPIES = 5
+"""Of an epoch's job, for workers that are free while it waits at a busy one."""
 KILL_GIVEN_UP = 60_000
 """ms after which a kill counts as answered by a worker that lives and says nothing."""
 KILL_AGAIN = 5_000
@@ -99,7 +101,9 @@ def _wait(turn: Turn, run: TaskRun, *, first: bool) -> None:
     history = run.history
     if history.current is not State.CREATED:
         history = transitions.enter(transitions.TASK_RUN, history, State.SUBMITTED, turn.at)
-    run = replace(run, history=history, epoch=run.epoch + 1, worker_id="", due=0, ready=turn.at)
+    run = replace(
+        run, history=history, epoch=run.epoch + 1, worker_id="", due=0, ready=turn.at, copies=0
+    )
     groups.wait(turn, run, first=first)
     turn.touch(run.execution_id)
 
@@ -374,9 +378,15 @@ def _send_kill(turn: Turn, run: TaskRun) -> State | None:
     return None
 
 
-def publish_again(turn: Turn, run: TaskRun, partition: int = -1) -> None:
-    """Under the same epoch: its record is gone, or will be, or waits where nobody is free."""
-    publish(turn, run, partition)
+def publish_again(turn: Turn, run: TaskRun) -> None:
+    """Under the same epoch: its record is gone, or will be."""
+    publish(turn, run)
+
+
+def publish_copy(turn: Turn, run: TaskRun, partition: int) -> None:
+    """Under the same epoch, where a worker is free. A few times at most: each has to be read."""
+    if run.copies < MOST_COPIES:
+        publish(turn, replace(run, copies=run.copies + 1), partition)
 
 
 ON_TIMER: dict[State, Callable[[Turn, TaskRun], State | None]] = {

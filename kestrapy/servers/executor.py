@@ -77,15 +77,13 @@ class Watch:
     def __init__(self, watcher: Watcher, deaths: Deaths, topics: Catalogue):
         self.leases = watcher
         self.groups = GroupWatch(topics.executions, deaths)
-        self.redirection = Redirection(topics.executions)
+        self.redirection = Redirection()
         self.versions = LogicVersions()
         self.judge_due = 0
         self.awaiting: dict[str, int] = {}
 
     def observe(self, key: str, entity: Entity | None) -> None:
         self.groups.index.observe(key, entity)
-        if not (isinstance(entity, TaskRun) and entity.is_waiting):
-            self.redirection.forget(key)
         if isinstance(entity, Execution) and entity.awaits:
             self.awaiting.setdefault(key, 0)
         elif self.awaiting:

@@ -36,13 +36,13 @@ Late = tuple[str, int]
 class Index:
     """A shard's task runs, as this looks for them; kept by ``observe``, so that a look costs what
     it finds. waiting: by group and key, since when, epoch ms. late: those with a fallback.
-    published: by group and key, those that stand in the topic, with their due time.
+    published: by group and key, those that stand in the topic.
     """
 
     groups: dict[str, Group] = field(default_factory=dict)
     waiting: dict[str, dict[str, int]] = field(default_factory=dict)
     late: dict[Late, dict[str, int]] = field(default_factory=dict)
-    published: dict[str, dict[str, int]] = field(default_factory=dict)
+    published: dict[str, dict[str, TaskRun]] = field(default_factory=dict)
     held: Counter[str] = field(default_factory=Counter)
     lines: dict[str, tuple[str, str, int]] = field(default_factory=dict)
     _runs: dict[str, tuple[str, int | None, bool]] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Index:
         if run.is_waiting:
             self.waiting.setdefault(run.group, {})[key] = run.ready
             if not run.place:
-                self.published.setdefault(run.group, {})[key] = run.due
+                self.published.setdefault(run.group, {})[key] = run
             after = run.fallback_after if run.fallback is not None else None
             if after is not None:
                 self.late.setdefault((run.group, after), {})[key] = run.ready
@@ -162,11 +162,8 @@ class GroupWatch:
 
     def _publish_again(self, shard: Shard, group: str) -> None:
         """The topic was made anew: whatever stood in it, unclaimed, stands there no more."""
-        state = shard.stage(self._topic).state
-        for key in self.index.waiting.get(group, {}):
-            run = state.get(key)
-            if isinstance(run, TaskRun) and not run.place:
-                shard.command(PublishAgain(run.id, run.due))
+        for run in self.index.published.get(group, {}).values():
+            shard.command(PublishAgain(run.id, run.due))
 
     # Fallbacks
 

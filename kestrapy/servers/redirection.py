@@ -11,29 +11,27 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from kestrapy.machine.commands import PublishAgain
 from kestrapy.machine.entities import TaskRun
-from kestrapy.machine.task_runs import REPUBLISH_AFTER
+from kestrapy.machine.task_runs import MOST_COPIES, REPUBLISH_AFTER
 from kestrapy.servers.shard import Shard
 from kestrapy.servers.worker_board import LiveServer
 
 LOOK_EVERY = 20
 STUCK = 60
-"""ms after which a published job counts as waiting for a busy worker: a claim takes a few."""
-MOVED_AT_MOST = 6
-"""Times that a job is published elsewhere; it waits twice as long each time."""
-FREE_FOR = 300
+"""ms after which a published job counts as waiting for a busy worker: a claim takes a few. Twice as
+long after each copy.
+"""
+SENT_FOR = 300
 """ms for which what a worker was sent counts against what it said to be free for."""
 
-Published = Mapping[str, Mapping[str, int]]
-"""By group and key of the task run: when it is to be published again, log time."""
+Published = Mapping[str, Mapping[str, TaskRun]]
+"""By group and key: task runs whose jobs stand in the topic, unclaimed."""
 
 
 class Redirection:
     """One shard's. Times: monotonic ms, but for the log's."""
 
-    def __init__(self, topic: str):
-        self._topic = topic
+    def __init__(self) -> None:
         self._due = 0
-        self._moves: dict[str, int] = {}
         self._sent: dict[str, list[int]] = {}
 
     def turn(
@@ -48,45 +46,30 @@ class Redirection:
             return
         self._due = now + LOOK_EVERY
         log_time = shard.log_time(now)
+        self._sent = {
+            worker: fresh
+            for worker, sent in self._sent.items()
+            if (fresh := [at for at in sent if now - at < SENT_FOR])
+        }
         for group, runs in published.items():
-            stuck = list(self._stuck(runs, log_time))
-            if not stuck:
-                continue
-            places = self._places(workers(group), now)
-            for key, place in zip(stuck, places, strict=False):
-                self._move(shard, key, *place, now)
+            stuck = [run for run in runs.values() if _is_stuck(run, log_time)]
+            if stuck:
+                places = self._places(workers(group))
+                for run, (worker, partition) in zip(stuck, places, strict=False):
+                    self._sent.setdefault(worker, []).append(now)
+                    shard.command(PublishAgain(run.id, run.due, partition))
 
-    def forget(self, key: str) -> None:
-        """It waits no more."""
-        self._moves.pop(key, None)
+    def _places(self, servers: Sequence[LiveServer]) -> Iterator[tuple[str, int]]:
+        """Workers and partitions, each as often as it has room: first one of each, then again."""
+        rooms = [
+            (it.beat, it.beat.free - len(self._sent.get(it.beat.worker_id, ())))
+            for it in servers
+            if it.beat.state == "RUNNING" and it.beat.partition >= 0
+        ]
+        for turn in range(max((room for _, room in rooms), default=0)):
+            yield from ((beat.worker_id, beat.partition) for beat, room in rooms if turn < room)
 
-    def _stuck(self, runs: Mapping[str, int], log_time: int) -> Iterator[str]:
-        """In the order of their publication; those behind the first that is not have waited less,
-        or have been moved.
-        """
-        for key, due in runs.items():
-            waited = log_time - (due - REPUBLISH_AFTER)
-            if waited < STUCK:
-                continue
-            count = self._moves.get(key, 0)
-            if count < MOVED_AT_MOST and waited >= STUCK << count:
-                yield key
 
-    def _places(self, servers: Sequence[LiveServer], now: int) -> Iterator[tuple[str, int]]:
-        """Of free workers, each as often as it has room: first one of each, then the next."""
-        rooms = []
-        for server in servers:
-            beat = server.beat
-            sent = [at for at in self._sent.get(beat.worker_id, ()) if now - at < FREE_FOR]
-            self._sent[beat.worker_id] = sent
-            if beat.state == "RUNNING" and beat.partition >= 0 and beat.free > len(sent):
-                rooms.append((beat.worker_id, beat.partition, beat.free - len(sent)))
-        for turn in range(max((room for *_, room in rooms), default=0)):
-            yield from ((worker, place) for worker, place, room in rooms if turn < room)
-
-    def _move(self, shard: Shard, key: str, worker: str, partition: int, now: int) -> None:
-        run = shard.stage(self._topic).state.get(key)
-        if isinstance(run, TaskRun):
-            self._moves[key] = self._moves.get(key, 0) + 1
-            self._sent[worker].append(now)
-            shard.command(PublishAgain(run.id, run.due, partition))
+def _is_stuck(run: TaskRun, log_time: int) -> bool:
+    waited = log_time - (run.due - REPUBLISH_AFTER)
+    return run.copies < MOST_COPIES and waited >= STUCK << run.copies

@@ -6,7 +6,7 @@ from collections import Counter
 
 from kestrapy.machine.commands import PublishAgain
 from kestrapy.machine.outputs import Job
-from kestrapy.servers.redirection import MOVED_AT_MOST
+from kestrapy.machine.task_runs import MOST_COPIES
 from tests.small_cluster import Runner, SmallCluster
 
 JOBS = 12
@@ -65,4 +65,4 @@ def test_a_job_is_moved_a_few_times_at_most() -> None:
     cluster.tick(1_500, step=10)
     assert roomy.runs == []
     copies = Counter(it.task_run_id for it in jobs(cluster))
-    assert max(copies.values()) == 1 + MOVED_AT_MOST
+    assert max(copies.values()) == 1 + MOST_COPIES

@@ -19,9 +19,9 @@ from kestrapy.machine.commands import (
     Undeliverable,
     WorkerLost,
 )
-from kestrapy.machine.entities import Group, Line, Place, TaskRun, group_key
+from kestrapy.machine.entities import Execution, Group, Line, Place, TaskRun, group_key
 from kestrapy.machine.groups import LEAST_PUBLISHED
-from kestrapy.machine.outputs import ExecutionEvent, Job, Output
+from kestrapy.machine.outputs import ExecutionEvent, Job, JobCopy, Output
 from kestrapy.machine.task_runs import MISSING_TOPIC_AGAIN, REPUBLISH_AFTER
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
@@ -287,6 +287,7 @@ def test_a_job_is_published_again_in_a_topic_that_was_made_anew() -> None:
     driver = Driver(flow(task("a")), groups=()).create()
     run = driver.runs["a"]
     assert jobs(driver.tell(PublishAgain(run.id, run.due))) == ["a"]
+    assert driver.stage.position.at == driver.at  # that time has not come
     assert driver.tell(PublishAgain(run.id, run.due)) == []
     driver.claim(run)
     assert driver.tell(PublishAgain(run.id, 0)) == []
@@ -296,6 +297,18 @@ def test_a_topic_that_nobody_declared_is_not_waited_for() -> None:
     driver = Driver(flow(task("a")), groups=()).create()
     driver.tell(Undeliverable(driver.job("a").task_run_id, 1, "no topic", missing=True))
     assert (driver.ended, driver.snapshot("a").error) == ("FAILED", "no topic")
+
+
+def test_a_job_is_sent_where_a_worker_is_free() -> None:
+    driver = Driver(flow(task("a")), groups=()).create()
+    run = driver.runs["a"]
+    (copy,) = [
+        it for it in driver.tell(PublishAgain(run.id, run.due, 3)) if isinstance(it, JobCopy)
+    ]
+    assert (copy.partition, copy.job.epoch) == (3, 1)
+    assert isinstance(driver.execution, Execution)
+    assert copy.job.chain == driver.execution.chain
+    assert group(driver).published == 1
 
 
 def test_a_declared_groups_missing_topic_is_waited_for() -> None:
