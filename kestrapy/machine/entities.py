@@ -92,6 +92,11 @@ class TaskRun(Entity, frozen=True):
     parent: ordinal of the flowable task run that it is a child of, -1 at the top. due: epoch ms of
     the ``TimerDue`` that is wanted, 0 for none. failures: epochs that ended FAILED. outputs: JSON
     object.
+
+    group, lane: where it is handed out. place: in its line, 0 when it is in none. ready: since
+    when this epoch waits, epoch ms. fallback: unless it is to wait. fallback_after: ms. left:
+    groups that a fallback took it from. losses: workers that were lost with it. copies: of this
+    epoch's job, for workers that were free.
     """
 
     execution_id: str
@@ -171,8 +176,8 @@ class Group(Entity, frozen=True):
     """A worker group. revision: of its declaration, 0 where none is known.
 
     workers, slots: of those that live. topic: id of its topic, as it was seen last. published: its
-    jobs that stand there, unclaimed.
-    waiting: its jobs that stand in lines. lanes: those with lines.
+    jobs that stand there, unclaimed. waiting: its jobs that stand in lines. lanes: those with
+    lines.
     """
 
     settings: GroupSettings
