@@ -20,7 +20,8 @@ class Options:
 
     shared_group: executors share one consumer group, with rebalances; else each owns every shard,
     so that two owners of everything live at the same time. kinds: of faults, empty: drawn ones.
-    longest: of a pause or a cut. zombie: for how long the first executor is stopped.
+    longest: of a pause or a cut. slow: how many of the tasks are, 0 to 1. zombie: for how long the
+    first executor is stopped.
     """
 
     shards: int
@@ -38,6 +39,7 @@ class Options:
     rates: Rates
     kinds: tuple[str, ...] = ()
     longest: int = 15_000
+    slow: float = 0.03
     zombie: int = 0
 
 

@@ -26,7 +26,7 @@ def losses(random: Random) -> Options:
     options = draw_options(random)
     kinds = ("worker crash", "worker pause", "machine down", "machine sleep", "network cut")
     rates = Rates(late=0.2, answer_lost=0.01)
-    return replace(options, faults=14, kinds=kinds, longest=25_000, rates=rates)
+    return replace(options, faults=14, kinds=kinds, longest=25_000, rates=rates, slow=0.3)
 
 
 def owners(random: Random) -> Options:

@@ -18,10 +18,13 @@ from kestrapy.model.state import State
 from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.worker.running import JobSinks
 from kestrapy.sim.clock import SimClock
+from kestrapy.sim.options import Options
 from kestrapy.sim.timeline import Timeline
 
 THAW_REACTION = 400
 """ms that tasks may run on after their machine woke up, until the supervisor has looked."""
+SLOWER = 10
+"""How much longer a slow task takes."""
 NOTICED_AFTER = 50
 """ms until a supervisor has seen that its worker died."""
 
@@ -117,7 +120,7 @@ class SimSupervisor:
         random: Random,
         clock: SimClock,
         witness: Witness,
-        end_tasks: int,
+        options: Options,
         over: Callable[[], None],
     ):
         self.witness = witness
@@ -128,7 +131,8 @@ class SimSupervisor:
         self._timeline = timeline
         self._random = random
         self._clock = clock
-        self._end_tasks = end_tasks
+        self._end_tasks = options.times.end_tasks
+        self._slow = options.slow
         self._on_over = over
         self._tasks: list[SimTask] = []
         self._until = 0
@@ -153,8 +157,8 @@ class SimSupervisor:
     def start(self, job: Job, sinks: JobSinks, traceparent: str) -> SimTask:
         sinks.log(job, "INFO", "starts")
         duration = behaviour_of(job).ms
-        if self._random.random() < 0.05:
-            duration *= 5
+        if self._random.random() < self._slow:
+            duration *= SLOWER
         task = SimTask(job, self, self._clock.ahead + self._random.randint(1, 40), duration)
         self._tasks.append(task)
         return task

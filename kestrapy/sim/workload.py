@@ -71,7 +71,8 @@ def _shape(name: str, state: State, runs: dict[str, State], **flow: object) -> S
 def _retry(random: Random) -> Shape:
     """A task fails some attempts before it succeeds, or once too often."""
     fails, most = random.randint(0, 4), random.randint(2, 4)
-    retry = {"type": "constant", "interval": "PT0.5S", "maxAttempts": most}
+    interval = random.choice(["PT0.5S", "PT4S"])
+    retry = {"type": "constant", "interval": interval, "maxAttempts": most}
     ends = State.SUCCESS if fails < most else State.FAILED
     runs = {"tried": ends} | ({"then": State.SUCCESS} if fails < most else {})
     tasks = [

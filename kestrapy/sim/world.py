@@ -209,7 +209,7 @@ class World:
             self.random,
             SimClock(self.timeline, worker.skew),
             self.referee,
-            self.options.times.end_tasks,
+            self.options,
             worker.lease_over,
         )
         return worker.supervisor

@@ -31,12 +31,12 @@ def problem_of(asked: tuple[str, int]) -> tuple[int, str]:
 
 
 def first_of(pool: Any, name: str) -> tuple[int, str]:
-    """-> the first seed that finds the mutant, 0 for none, and how."""
+    """-> the first seed that finds the mutant and is clean without it, 0 for none; and how."""
     last = MUTANTS[name].seeds
     for first in range(1, last + 1, BATCH):
         batch = [(name, seed) for seed in range(first, min(first + BATCH, last + 1))]
         for seed, problem in pool.imap(problem_of, batch):
-            if problem:
+            if problem and not World(seed, MUTANTS[name].scenario).run():
                 return seed, problem
     return 0, ""
 
