@@ -43,8 +43,8 @@ def owners(random: Random) -> Options:
 def skew(random: Random) -> Options:
     """Few slots and many jobs: workers are full, hold what they fetched ahead, and step aside."""
     kinds = ("worker crash", "worker stop", "rebalance", "network cut")
-    options = replace(draw_options(random), slots=1, job_partitions=2, executions=40)
-    return replace(options, faults=10, kinds=kinds)
+    options = replace(draw_options(random), slots=1, job_partitions=2, executors=2)
+    return replace(options, faults=10, kinds=kinds, executions=40)
 
 
 SCENARIOS: dict[str, Callable[[Random], Options]] = {

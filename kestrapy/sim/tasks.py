@@ -23,7 +23,7 @@ from kestrapy.sim.timeline import Timeline
 
 THAW_REACTION = 400
 """ms that tasks may run on after their machine woke up, until the supervisor has looked."""
-SLOWER = 10
+SLOWER = 6
 """How much longer a slow task takes."""
 NOTICED_AFTER = 50
 """ms until a supervisor has seen that its worker died."""

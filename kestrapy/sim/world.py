@@ -51,7 +51,7 @@ from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
 SESSION = 6_000
-CALM_BOUND = 150_000
+CALM_BOUND = 300_000
 """ms after the faults within which everything must have ended."""
 SETTLE = 2_500
 """ms that the world goes on after the last end: for zombies, and checkpoints."""
