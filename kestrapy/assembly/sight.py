@@ -9,8 +9,8 @@ from kestrapy.assembly.parts import Parts
 from kestrapy.config import Settings
 from kestrapy.errors import LogUnavailable
 from kestrapy.machine.explanation import KnownGroup
-from kestrapy.model.worker_group import GroupSettings, WorkerGroupRef
-from kestrapy.servers.settings_catalogue import SettingsCatalogue
+from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings, WorkerGroupRef
+from kestrapy.servers.settings_catalogue import UNDECLARED, SettingsCatalogue
 from kestrapy.servers.worker_board import GroupLoad, LiveServer, WorkerBoard
 
 TIMEOUT = 15.0
@@ -62,10 +62,11 @@ def look(parts: Parts, settings: Settings, declared: Mapping[str, GroupSettings]
     try:
         catalogue.catch_up(TIMEOUT)
         _listen(board, parts)
+        saved = {key: it for key, it in catalogue.groups().items() if it is not UNDECLARED}
         namespaces = catalogue.namespaces().items()
         defaults = {name: it.worker_group for name, it in namespaces}
         return Sight(
-            groups={**declared, **catalogue.groups()},
+            groups={DEFAULT_GROUP: UNDECLARED, **declared, **saved},
             defaults={name: ref for name, ref in defaults.items() if ref is not None},
             loads=board.groups(),
             workers=tuple(it for it in board.workers() if it.beat.state == "RUNNING"),

@@ -72,7 +72,12 @@ def sight_of(*, drained: bool = False) -> Sight:
     ):
         value, headers = parts.codec.encode(record)
         producer.send(Message(parts.catalogue.workers, value, None, 0, headers))
-    return look(parts, Settings(), {"file": GroupSettings("file")})
+    default = GroupSettings("default", drained=drained)
+    return look(parts, Settings(), {"file": GroupSettings("file"), "default": default})
+
+
+def test_the_default_group_is_as_the_settings_file_has_it_until_it_is_saved() -> None:
+    assert sight_of(drained=True).groups["default"].drained
 
 
 def test_the_topics_tell_which_workers_would_take_it_and_what_waits() -> None:
