@@ -145,15 +145,15 @@ class ExecutorDuties:
         self._loads = board.groups() if board.is_settled else None
         self._sources.group_topics.turn(self._declared(), now)
 
-    def _declared(self) -> set[str]:
-        """Groups that some shard here knows to be declared, and those of the settings file."""
+    def _declared(self) -> dict[str, GroupSettings]:
+        """Groups of the settings file, and those that some shard here knows to be declared."""
         known = {
-            key
+            key: group.settings
             for watch in self._watches.values()
             for key, group in watch.groups.index.groups.items()
             if group.revision and not group.deleted
         }
-        return {DEFAULT_GROUP, *self._sources.groups, *known}
+        return {DEFAULT_GROUP: GroupSettings(DEFAULT_GROUP), **self._sources.groups, **known}
 
     def taken_over(self, shard: Shard, now: int) -> None:
         """It is judged at once: one that is lost soon again would never judge."""

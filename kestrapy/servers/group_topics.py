@@ -7,11 +7,13 @@ the topic has changed. Questions take a while and are asked in another thread.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 
 from kestrapy.errors import OperatorError
+from kestrapy.model.worker_group import GroupSettings
 from kestrapy.ports.log import Topics
+from kestrapy.servers.declarations import group_topic
 from kestrapy.wire.topics import Catalogue
 
 log = logging.getLogger(__name__)
@@ -31,8 +33,8 @@ class GroupTopics:
         self._asked: Future[Mapping[str, str]] | None = None
         self._due = 0
 
-    def turn(self, groups: Collection[str], now: int) -> None:
-        """groups: the declared ones. now: monotonic ms. Never waits."""
+    def turn(self, groups: Mapping[str, GroupSettings], now: int) -> None:
+        """groups: the declared ones by key. now: monotonic ms. Never waits."""
         if self._asked is not None and self._asked.done():
             try:
                 self.ids = self._asked.result()
@@ -41,11 +43,11 @@ class GroupTopics:
             self._asked = None
         if self._asked is None and now >= self._due:
             self._due = now + LOOK_EVERY
-            self._asked = self._threads.submit(self._look, sorted(groups))
+            self._asked = self._threads.submit(self._look, dict(groups))
 
-    def _look(self, groups: list[str]) -> Mapping[str, str]:
-        specs = {self._catalogue.jobs(it): it for it in groups}
-        wanted = [it for it in self._catalogue.specs(groups) if it.name in specs]
+    def _look(self, groups: Mapping[str, GroupSettings]) -> Mapping[str, str]:
+        specs = {self._catalogue.jobs(it): it for it in sorted(groups)}
+        wanted = [group_topic(self._catalogue, it) for _, it in sorted(groups.items())]
         for name in self._topics.create(wanted, TIMEOUT):
             log.warning("topic %s was missing, and was made", name)
         found = self._topics.describe(list(specs), TIMEOUT)

@@ -164,6 +164,16 @@ def test_jobs_of_a_topic_that_was_made_anew_are_published_again() -> None:
     cluster.until(lambda: execution_id in cluster.ends(), step=50)
 
 
+def test_a_share_groups_topic_is_made_anew_with_one_partition() -> None:
+    """More would be given to as many members, and a job in one would wait for its member."""
+    cluster = SmallCluster()
+    cluster.executor()
+    declare(cluster, GroupSettings("shared", dispatch="share"))
+    name = cluster.parts.catalogue.jobs("shared")
+    cluster.tick(2 * LOOK_EVERY // 100, step=100)
+    assert cluster.log.topics().describe([name], 1)[name].partitions == 1
+
+
 def test_new_rules_come_into_force_when_all_executors_know_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
