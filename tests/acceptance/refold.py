@@ -8,7 +8,7 @@ from typing import Any
 from kestrapy.assembly.parts import Parts
 from kestrapy.machine.entities import Execution
 from kestrapy.machine.folds import ExecutionFold
-from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Refused
+from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, JobCopy, Kill, Refused
 from kestrapy.machine.stage import Arrival, Position, Stage
 from kestrapy.servers.executor import Plans
 from kestrapy.servers.flow_catalogue import FlowCatalogue
@@ -20,10 +20,12 @@ Events = dict[tuple[str, int], ExecutionEvent]
 
 @dataclass
 class Refolded:
-    """What came out of a fold from the beginning. live: executions that have not ended."""
+    """What came out of a fold from the beginning. jobs: of an epoch several, where it was published
+    again. live: executions that have not ended.
+    """
 
     events: Events = field(default_factory=dict)
-    jobs: dict[tuple[str, int], Job] = field(default_factory=dict)
+    jobs: dict[tuple[str, int], list[Job]] = field(default_factory=dict)
     answers: set[Any] = field(default_factory=set)
     live: list[str] = field(default_factory=list)
     poison: list[str] = field(default_factory=list)
@@ -33,7 +35,9 @@ class Refolded:
             case ExecutionEvent():
                 self.events[output.execution_id, output.number] = output
             case Job():
-                self.jobs[output.task_run_id, output.epoch] = output
+                self.jobs.setdefault((output.task_run_id, output.epoch), []).append(output)
+            case JobCopy():
+                self.take(output.job)
             case Granted() | Refused() | Kill():
                 self.answers.add(_told(output))
 
@@ -77,7 +81,7 @@ def problems(found: Refolded, events: list[Seen], jobs: list[Seen], inbox: list[
     wrong += [f"the event {it} was never said" for it in found.events.keys() - said.keys()]
     for seen in jobs:
         job = seen.content
-        if found.jobs.get((job.task_run_id, job.epoch)) != job:
+        if job not in found.jobs.get((job.task_run_id, job.epoch), ()):
             wrong.append(f"the job {job.task_run_id}/{job.epoch} is not what folds give")
     published = {(it.content.task_run_id, it.content.epoch) for it in jobs}
     wrong += [f"the job {it} was never published" for it in found.jobs.keys() - published]
