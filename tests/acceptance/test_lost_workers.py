@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kestrapy.machine.commands import WorkerLost
+from kestrapy.machine.commands import Heartbeat, WorkerLost
 from kestrapy.model.state import State
 from tests.acceptance import marks
 from tests.acceptance.cluster import BASIC, Cluster, send
@@ -25,7 +25,8 @@ SETTINGS = {
     "worker": {"lease": "PT9.5S", "endTasks": "PT0.5S", "lostAfter": "PT10.5S"},
 }
 FIRST, SECOND = "worker:alpha#1", "worker:alpha#2"
-TASKS = 6
+LEAST_TASKS, MOST_TASKS = 4, 8
+"""A worker has eight slots: the other one can take all of them over."""
 
 
 class Watched:
@@ -43,12 +44,29 @@ class Watched:
             "id: lasting\nnamespace: acceptance\ntasks:\n  - id: run\n    type: shell.script\n"
             f"    workerGroup: {{key: alpha}}\n    script: |\n{text}"
         )
-        self.ids = [cluster.api.submit("acceptance", "lasting") for _ in range(TASKS)]
-        cluster.wait_for(lambda: len(self.ran(1)) == TASKS, f"{TASKS} running tasks")
         self.slot = cluster.slots[FIRST]
+        self.ids: list[str] = []
+        self.held: set[str] = set()
+        cluster.wait_for(self._both_read, "both workers to have partitions")
+        while len(self.ids) < LEAST_TASKS or not self.held:
+            assert len(self.ids) < MOST_TASKS, "the first worker got no job"
+            self._begin_task()
         self.workers = cluster.worker_ids(self.slot.pid)
+
+    def _both_read(self) -> bool:
+        beats = read_topic(self.cluster.parts(), self.cluster.parts().catalogue.workers)
+        reads = {
+            it.content.worker_id: it.content.partition >= 0
+            for it in beats
+            if isinstance(it.content, Heartbeat) and it.content.worker_group
+        }
+        return sum(reads.values()) == 2
+
+    def _begin_task(self) -> None:
+        self.ids.append(self.cluster.api.submit("acceptance", "lasting"))
+        running = f"{len(self.ids)} running tasks"
+        self.cluster.wait_for(lambda: len(self.ran(1)) == len(self.ids), running)
         self.held = {run for run, it in self.ran(1).items() if it.supervisor == self.slot.pid}
-        assert self.held, "the first worker got no job"
 
     def ran(self, epoch: int) -> dict[str, marks.Epoch]:
         """By task run."""
