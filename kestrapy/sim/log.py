@@ -252,6 +252,8 @@ class SimMember:
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         if self._link.reaches(self._place):
             self._memory.commit(offsets)
+            for partition, offset in offsets.items():
+                self._link.network.committed(partition, offset)
 
     def step_aside(self) -> None:
         _require(self._link, self._place, 1.0)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from zlib import crc32
 
 from kestrapy.adapters.memory.journal import CommitFault
-from kestrapy.ports.log import SendError, SendFailure
+from kestrapy.ports.log import Partition, SendError, SendFailure
 from kestrapy.sim.clock import SimClock
 from kestrapy.sim.timeline import Timeline
 
@@ -58,15 +58,22 @@ class Parcel(NamedTuple):
     again: bool
 
 
+def _unwatched(partition: Partition, offset: int) -> None:
+    """Nobody looks."""
+
+
 @dataclass
 class Network:
-    """Shared by all links. away: until when each broker is away."""
+    """Shared by all links. away: until when each broker is away. committed: told of each offset
+    that a group's member commits.
+    """
 
     timeline: Timeline
     random: Random
     counts: Counter[str]
     rates: Rates = field(default_factory=Rates)
     away: list[int] = field(default_factory=lambda: [0] * BROKERS)
+    committed: Callable[[Partition, int], None] = _unwatched
 
     def draw(self, probability: float, fault: str) -> bool:
         """Whether the fault happens; it is counted."""

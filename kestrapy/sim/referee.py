@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kestrapy.machine.commands import KillRequested, SettingChanged, Source
+from kestrapy.machine.commands import Claimed, KillRequested, SettingChanged, Source
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, Granted, Job
 from kestrapy.machine.stage import Folded
 from kestrapy.model.state import State
@@ -58,6 +58,8 @@ class Referee:
             topics.workers,
             topics.triggers,
         )
+        self._jobs: dict[Partition, list[tuple[int, Job]]] = {}
+        self._claimed: set[Fence] = set()
         self._owners: dict[Fence, str] = {}
         self._results: dict[Fence, State] = {}
         self._chains: dict[tuple[str, int], str] = {}
@@ -109,7 +111,9 @@ class Referee:
                 if self._epochs.get(key, 0) > epoch:
                     self.wrong(f"the epoch of {key} went back to {epoch}")
                 self._epochs[key] = epoch
-        if isinstance(command, KillRequested):
+        if isinstance(command, Claimed):
+            self._claimed.add((command.task_run_id, command.epoch))
+        elif isinstance(command, KillRequested):
             self.killed_at.setdefault(command.execution_id, record.offset)
         elif isinstance(command, SettingChanged):
             self.groups.add((record.partition, command.name))
@@ -166,8 +170,22 @@ class Referee:
             key = content.execution_id, content.number
             if self._chains.setdefault(key, content.chain) != content.chain:
                 self.wrong(f"diverged: the event {key} has two chains")
+        elif isinstance(content, Job):
+            place = Partition(record.topic, record.partition)
+            self._jobs.setdefault(place, []).append((record.offset, content))
         elif isinstance(content, FlowRevision):
             self.flows.add(content.flow_id)
+
+    def committed(self, partition: Partition, offset: int) -> None:
+        """A group reads on from there: nobody is given the jobs before it any more."""
+        jobs = self._jobs.get(partition, [])
+        while jobs and jobs[0][0] < offset:
+            job = jobs.pop(0)[1]
+            if (job.task_run_id, job.epoch) not in self._claimed:
+                self.wrong(
+                    f"{partition} is committed up to {offset}, and nobody has claimed"
+                    f" {job.task_run_id} epoch {job.epoch}"
+                )
 
     def _compare(self, record: Record, source: Source) -> None:
         problem = self._reference.problem_of_output(record, source)

@@ -22,8 +22,11 @@ def old_zombie(random: Random) -> Options:
 
 
 def losses(random: Random) -> Options:
-    """Workers and their machines go down, stand still and lose the network; messages come late."""
-    options = draw_options(random)
+    """Workers and their machines go down, stand still and lose the network; messages come late.
+    Mostly with one owner of a shard: the second one publishes each job once more, which hides that
+    a worker lost it.
+    """
+    options = replace(draw_options(random), shared_group=random.random() < 0.7)
     kinds = ("worker crash", "worker pause", "machine down", "machine sleep", "network cut")
     rates = Rates(late=0.2, answer_lost=0.01)
     return replace(options, faults=14, kinds=kinds, longest=25_000, rates=rates, slow=0.3)
@@ -40,6 +43,12 @@ def owners(random: Random) -> Options:
     return replace(options, faults=14, kinds=kinds, rates=rates, shared_group=shared)
 
 
+def away(random: Random) -> Options:
+    """Brokers are away, for all or for one, and each shard has one owner."""
+    options = replace(draw_options(random), per_batch=False, executors=2, shared_group=True)
+    return replace(options, faults=20, kinds=("broker away",), rates=Rates(late=0.1), executions=60)
+
+
 def skew(random: Random) -> Options:
     """Few slots and many jobs: workers are full, hold what they fetched ahead, and step aside."""
     kinds = ("worker crash", "worker stop", "rebalance", "network cut")
@@ -52,5 +61,6 @@ SCENARIOS: dict[str, Callable[[Random], Options]] = {
     "old-zombie": old_zombie,
     "losses": losses,
     "owners": owners,
+    "away": away,
     "skew": skew,
 }

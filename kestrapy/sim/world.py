@@ -132,6 +132,7 @@ class World:
         self.shapes = draw_shapes(self.random)
         client_log, _ = self.connect(SimClock(self.timeline, Skew()))
         self.clients = Clients(self.timeline, self.random, client_log.producer(), self.parts.router)
+        self.network.committed = self._committed
         self._owned: dict[str, dict[int, int]] = {}
         self._ticks = 0
 
@@ -252,6 +253,11 @@ class World:
 
     def broke(self, process: Process, error: Exception) -> None:
         self.referee.wrong(f"{process.name} broke: {type(error).__name__}: {error}")
+
+    def _committed(self, partition: Partition, offset: int) -> None:
+        if self.topics.group(partition.topic):
+            self.observe()
+            self.referee.committed(partition, offset)
 
     def observe(self) -> None:
         """Let the referee see what came into the log."""

@@ -17,7 +17,6 @@ import msgspec
 from kestrapy.adapters.memory.transactions import MemoryTransactions
 from kestrapy.machine import execution, groups, intake, leases, task_runs
 from kestrapy.machine.commands import Suspect
-from kestrapy.machine.entities import Holder
 from kestrapy.machine.outputs import Granted, Refused
 from kestrapy.machine.stage import Stage
 from kestrapy.machine.turn import Turn
@@ -154,37 +153,6 @@ def _fallback_of_a_claimed_job() -> Patches:
     yield patch.object(execution, "_find_waiting", find)
 
 
-@mutant("a worker that was declared lost is granted claims as before", "losses")
-def _dead_worker_granted() -> Patches:
-    real = task_runs._first_claim
-
-    def first_claim(turn: Turn, run: Any, command: Any) -> None:
-        key = task_runs.holder_key(command.worker_id)
-        holder = turn.get(key, Holder)
-        if holder is not None and holder.dead:
-            turn.put(key, Holder())
-        real(turn, run, command)
-
-    yield patch.dict(task_runs._ON_CLAIM, {State.SUBMITTED: first_claim})
-
-
-@mutant("a kill is sent once")
-def _kill_sent_once() -> Patches:
-    yield patch.object(task_runs, "KILL_AGAIN", 10**9)
-    yield patch.object(task_runs, "KILL_GIVEN_UP", 10**9)
-
-
-@mutant("claims of what is unknown or over are not answered")
-def _silent_on_unknown() -> Patches:
-    real = task_runs.claim
-
-    def claim(turn: Turn, run: Any, command: Any) -> None:
-        if run is not None and run.epoch == command.epoch:
-            real(turn, run, command)
-
-    yield patch.object(task_runs, "claim", claim)
-
-
 @mutant("time goes back where an append time does")
 def _time_goes_back() -> Patches:
     real = Stage.fold
@@ -216,7 +184,7 @@ def _checkpoint_ahead_of_acks() -> Patches:
     yield patch.object(Outbox, "failure", None)
 
 
-@mutant("what folds send may time out, and what follows it stands in the log", "owners")
+@mutant("what folds send may time out, and what follows it stands in the log", "away")
 def _outputs_with_gaps() -> Patches:
     real = SimLog.producer
     yield patch.object(SimLog, "producer", lambda self, *, gapless=False: real(self))
@@ -294,12 +262,6 @@ def _lease_longer_than_lost_after() -> Patches:
     yield patch.object(Lease, "__init__", lambda self, length: real(self, length * 2))
 
 
-@mutant("the lease counts from the ack of a heartbeat", "losses")
-def _lease_counted_from_ack() -> Patches:
-    real = Lease.renew
-    yield patch.object(Lease, "renew", lambda self, sent, now: real(self, now, now))
-
-
 @mutant("a worker starts what it has claimed, without a grant")
 def _start_before_grant() -> Patches:
     real = Custody._claim_acked
@@ -335,7 +297,9 @@ def _commit_before_claim() -> Patches:
     yield patch.object(Custody, "_claim", claim)
 
 
-@mutant("an acknowledged claim lets the offset be committed although an earlier one is open")
+@mutant(
+    "an acknowledged claim lets the offset be committed although an earlier one is open", "losses"
+)
 def _commit_past_unclaimed() -> Patches:
     def done(self: Deliveries, delivery: tuple[Partition, int]) -> None:
         partition, offset = delivery
@@ -357,15 +321,6 @@ def _held_job_is_done() -> Patches:
     yield patch.object(ConsumerDispatch, "_wait", wait)
 
 
-@mutant("a kill that comes before its grant is ignored")
-def _kill_before_grant_ignored() -> Patches:
-    def kill(self: Custody, hand: Any, now: int) -> None:
-        if hand.running is not None:
-            self._end_running(hand, "the execution was killed", now)
-
-    yield patch.object(Custody, "_kill", kill)
-
-
 @mutant("slots are counted up and down: a refused claim's is never free again")
 def _slot_leaks() -> Patches:
     real = Custody.answered
@@ -379,7 +334,7 @@ def _slot_leaks() -> Patches:
     yield patch.object(Custody, "answered", answered)
 
 
-@mutant("a claim without an answer is never sent again")
+@mutant("a claim without an answer is never sent again", "away")
 def _claim_sent_once() -> Patches:
     real = Hands.standing
 
@@ -389,7 +344,7 @@ def _claim_sent_once() -> Patches:
     yield patch.object(Hands, "standing", standing)
 
 
-@mutant("a result without an answer is never sent again")
+@mutant("a result without an answer is never sent again", "away")
 def _result_sent_once() -> Patches:
     real = Hands.standing
 
