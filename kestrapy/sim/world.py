@@ -53,6 +53,7 @@ from kestrapy.wire.topics import Catalogue
 SESSION = 6_000
 CALM_BOUND = 300_000
 """ms after the faults within which everything must have ended."""
+SETTLE_ROUNDS = 12
 SETTLE = 2_500
 """ms that the world goes on after the last end: for zombies, and checkpoints."""
 ZOMBIE_ACTS = 20_000
@@ -293,7 +294,10 @@ class World:
         if not self._until(self._is_over, CALM_BOUND):
             return self._failed("not everything ended after the faults")
         self._wait_for_zombie()
-        self._until(lambda: False, SETTLE)
+        for _ in range(SETTLE_ROUNDS):
+            self._until(lambda: False, SETTLE)
+            if not self.reference.unsent():
+                break
         if not self.referee.problems:
             for problem in validate(self):
                 self.referee.wrong(problem)
