@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import faulthandler
 import logging
 import os
 import signal
@@ -49,6 +51,8 @@ from kestrapy.wire.topics import Catalogue
 log = logging.getLogger(__name__)
 
 TOPICS_TIMEOUT = 30.0
+STOP_LIMIT = 20.0
+"""Below the 30 s that Kubernetes and the like leave a process before they kill it."""
 INSTANCE_VARIABLE = "KESTRAPY_INSTANCE_ID"
 """Names this server in its consumer group; its parent gives it, so that a restart costs no
 rebalance.
@@ -104,10 +108,23 @@ def ensure_topics(parts: Parts) -> list[str]:
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set."""
+def stopping(limit: float = STOP_LIMIT) -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set.
+
+    limit: seconds from the first of these after which the process ends by itself, with code 1 and
+    the stacks of its threads on stderr; 0 for none. Nothing is lost by that: whoever owns next
+    restores from the log, as after a kill.
+    """
     stop = threading.Event()
-    before = {it: signal.signal(it, lambda *_: stop.set()) for it in _STOP_SIGNALS}
+
+    def on_signal(*_: object) -> None:
+        if limit and not stop.is_set():
+            faulthandler.dump_traceback_later(limit, exit=True)
+        # In a thread of its own: this handler runs in the main one, which may just hold the event's
+        # lock, on its way into or out of a wait.
+        _thread.start_new_thread(stop.set, ())
+
+    before = {it: signal.signal(it, on_signal) for it in _STOP_SIGNALS}
     try:
         yield stop
     finally:
@@ -222,7 +239,7 @@ def run_worker(settings: Settings) -> int:
     worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
     _measure_worker(worker)
     with (
-        stopping() as stop,
+        stopping(limit=0) as stop,  # its grace period is its own, and the supervisor sees to it
         endpoint(settings, settings.endpoints.worker, {"lease": worker.lease_problem}),
     ):
         log.info("worker %s of group %s is up", worker.settings.worker_id, options.group)

@@ -119,7 +119,7 @@ def run_standalone(settings: Settings, config: Path | None) -> int:
     """Until SIGTERM or Ctrl-C. -> exit code."""
     ensure_topics(parts_of(settings, "standalone"))
     servers = Standalone(settings, config)
-    with stopping() as stop:
+    with stopping(limit=0) as stop:  # stopping the children has its own limit
         keep(servers, stop)
     return 0
 

@@ -276,9 +276,13 @@ class Owner:
             )
 
     def close(self) -> None:
-        """Leave a last checkpoint of each shard behind, and the group."""
+        """Leave a last checkpoint of each shard behind, and the group.
+
+        In this order: a client that leaves waits for its group, and nothing of ours should wait
+        for that.
+        """
+        self.revoked([Partition(self._settings.topic, index) for index in list(self.shards)])
         self._member.close()
-        self.lost([Partition(self._settings.topic, index) for index in list(self.shards)])
         self._producer.flush(GIVE_UP_TIMEOUT)
         self._producer.close()
         self._reader.close()

@@ -107,6 +107,11 @@ class Supervised:
         wait_for(lambda: len(marked.alive()) == 4)
         return task
 
+    def await_turn(self) -> None:
+        """Until the supervisor has read all that it was told: it starts a task only then."""
+        self.tell(spawn=["echo"], env={"PATH": PATH})
+        self.hear("said")
+
     def signal(self, how: signal.Signals) -> None:
         self.process.send_signal(how)
 
@@ -217,6 +222,7 @@ def test_a_renewal_reaches_the_guardians(supervise: Supervise, marked: Marked) -
     over = clock.boottime() + LONG_ENOUGH_TO_START
     it.spawn_family(marked)
     it.do(lease=3_600_000)
+    it.await_turn()
     it.signal(signal.SIGSTOP)
     wait_for(lambda: clock.boottime() > over + 200)
     assert len(marked.alive()) == 4
