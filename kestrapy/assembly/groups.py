@@ -65,13 +65,15 @@ class Groups:
 
 @contextmanager
 def opened_groups(settings: Settings, client: str, *, settled: bool = True) -> Iterator[Groups]:
-    """Declared groups and the board for a command. settled: once it is known who lives.
+    """Declared groups, those of the settings file among them, and the board for a command.
+
+    settled: once it is known who lives.
 
     That takes about three heartbeat intervals where a declared group has no live worker, else a
     moment. Raises LogUnavailable, TopicUnfit.
     """
     parts = parts_of(settings, client)
-    catalogue = SettingsCatalogue(parts.log, parts.codec, parts.catalogue)
+    catalogue = SettingsCatalogue(parts.log, parts.codec, parts.catalogue, parts.groups)
     board = board_of(parts, settings.worker.heartbeat_interval, settings.worker.lost_after)
     try:
         catalogue.catch_up(CATCH_UP_TIMEOUT)
