@@ -65,6 +65,13 @@ class Groups:
 
 @contextmanager
 def opened_groups(settings: Settings, client: str, *, settled: bool = True) -> Iterator[Groups]:
+    """``seen_groups`` of an installation on Kafka."""
+    with seen_groups(parts_of(settings, client), settings, settled=settled) as groups:
+        yield groups
+
+
+@contextmanager
+def seen_groups(parts: Parts, settings: Settings, *, settled: bool) -> Iterator[Groups]:
     """Declared groups, those of the settings file among them, and the board for a command.
 
     settled: once it is known who lives.
@@ -72,7 +79,6 @@ def opened_groups(settings: Settings, client: str, *, settled: bool = True) -> I
     That takes about three heartbeat intervals where a declared group has no live worker, else a
     moment. Raises LogUnavailable, TopicUnfit.
     """
-    parts = parts_of(settings, client)
     catalogue = SettingsCatalogue(parts.log, parts.codec, parts.catalogue, parts.groups)
     board = board_of(parts, settings.worker.heartbeat_interval, settings.worker.lost_after)
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kestrapy.assembly.groups import opened_groups
+from kestrapy.assembly.groups import seen_groups
+from kestrapy.assembly.parts import Parts
 from kestrapy.config import Settings
 from kestrapy.machine.explanation import KnownGroup
 from kestrapy.model.worker_group import GroupSettings, WorkerGroupRef
@@ -42,9 +43,9 @@ class Sight:
         return [it.beat.worker_id for it in self.workers if it.beat.worker_group == key]
 
 
-def look(settings: Settings) -> Sight:
+def look(parts: Parts, settings: Settings) -> Sight:
     """Raises LogUnavailable, TopicUnfit."""
-    with opened_groups(settings, "flow", settled=False) as seen:
+    with seen_groups(parts, settings, settled=False) as seen:
         namespaces = seen.settings.namespaces().items()
         defaults = {name: it.worker_group for name, it in namespaces}
         return Sight(

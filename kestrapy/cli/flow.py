@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,9 @@ from kestrapy.language.flow import parse_flow
 from kestrapy.model.declaring import declared_groups
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
+
+if TYPE_CHECKING:
+    from kestrapy.assembly.sight import Sight
 
 app = typer.Typer(help="Check and explain flows.", no_args_is_help=True)
 
@@ -53,13 +56,12 @@ def explain(
     With --config, declared groups, live workers and what waits are read from the topics. Exit code
     2 where the flow is refused, 1 where a task can't be routed, else 0.
     """
-    from kestrapy.assembly.sight import look
     from kestrapy.cli.explaining import documents, show, show_json
     from kestrapy.cli.running import load
     from kestrapy.language.plan import Plan
     from kestrapy.machine import explanation
 
-    sight = look(settings_of(config)) if config else None
+    sight = _look(config) if config else None
     flow = load(file, sight.groups if sight else None)
     groups = sight.known() if sight else None
     defaults = sight.defaults if sight else {}
@@ -68,6 +70,15 @@ def explain(
     (show_json if output is OutputFormat.JSON else show)(flow, found, sight)
     lost = [it for it in placements if it.route is None and it.is_certain]
     raise typer.Exit(1 if lost and sight else 0)
+
+
+def _look(config: Path) -> Sight:
+    """Raises LogUnavailable, TopicUnfit."""
+    from kestrapy.assembly.servers import parts_of
+    from kestrapy.assembly.sight import look
+
+    settings = settings_of(config)
+    return look(parts_of(settings, "flow"), settings)
 
 
 def validate_file(path: Path, groups: Mapping[str, GroupSettings] | None) -> bool:

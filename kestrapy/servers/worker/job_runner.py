@@ -61,6 +61,7 @@ class TaskJobRunner:
             Sinks(
                 lambda level, message: sinks.log(job, level, message),
                 lambda name, kind, value, tags: sinks.metric(job, name, kind, value, tags),
+                sinks.ended,
             ),
             self._tools,
         )

@@ -1,10 +1,11 @@
 """What running jobs tell on the way: their log lines and metrics, to the topics ``logs`` and
-``metrics``.
+``metrics``, and to their worker that they have ended.
 """
 
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Mapping
 
 from kestrapy.machine.outputs import Job, LogEntry, MetricEntry
@@ -24,6 +25,7 @@ class Reports:
         self._router = router
         self._clock = clock
         self._sequence = itertools.count()
+        self._ended = threading.Event()
 
     def log(self, job: Job, level: str, message: str) -> None:
         if len(message) > MESSAGE_LENGTH:
@@ -59,3 +61,11 @@ class Reports:
             task_id=job.task_id,
         )
         self._producer.send(self._router.message(entry))
+
+    def ended(self) -> None:
+        self._ended.set()
+
+    def await_end(self, patience: int) -> None:
+        """Wait until a job has ended since the last call; patience: ms at most. One thread only."""
+        if self._ended.wait(patience / 1000):
+            self._ended.clear()

@@ -35,13 +35,14 @@ class JobTask(msgspec.Struct, frozen=True):
 
 
 class Sinks(NamedTuple):
-    """Where a run's logs and metrics go; called from the run's own thread.
+    """Where a run's logs, metrics and end are told; called from the run's own thread.
 
-    on_log(level, message), on_metric(name, kind, value, tags).
+    on_log(level, message), on_metric(name, kind, value, tags), on_end() once there is an outcome.
     """
 
     on_log: Callable[[str, str], None]
     on_metric: Callable[[str, str, float, Mapping[str, str]], None]
+    on_end: Callable[[], None]
 
 
 class Tools(NamedTuple):

@@ -22,13 +22,16 @@ class RunningJob(Protocol):
 
 
 class JobSinks(Protocol):
-    """Where a running job's logs and metrics go; called from any thread."""
+    """Where a running job's logs, its metrics and its end are told; called from any thread."""
 
     def log(self, job: Job, level: str, message: str) -> None: ...
 
     def metric(
         self, job: Job, name: str, kind: str, value: float, tags: Mapping[str, str]
     ) -> None: ...
+
+    def ended(self) -> None:
+        """A job has an outcome now: whoever waits for one looks at once."""
 
 
 class JobRunner(Protocol):

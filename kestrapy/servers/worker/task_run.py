@@ -39,6 +39,7 @@ class TaskThread:
         self._job = job
         self._clock = tools.clock
         self._context = RunContext(job, sinks, tools)
+        self._on_end = sinks.on_end
         self._outcome: TaskOutcome | None = None
         self._end: _End | None = None
         self._deadline: int | None = None
@@ -80,6 +81,7 @@ class TaskThread:
             self._context.close()
         finally:
             self._outcome = outcome  # last: who sees it may forget the run
+            self._on_end()
 
     def _try(self) -> TaskOutcome:
         task = self._job.task

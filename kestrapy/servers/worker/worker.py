@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 RETIRE_PATIENCE = 5_000
 """ms for which a worker that stops waits until others have its share of what waits."""
 INBOX_BATCH = 500
-ANSWER_PACE, LONG_TASK_PACE, IDLE_PACE = 1, 10, 100
-"""ms between two looks at what runs. A new record ends the wait for its topic at once."""
+ANSWER_PACE, FULL_PACE, IDLE_PACE = 1, 10, 100
+"""ms between two looks. What is waited for ends the wait: a record, or the end of a task."""
 LACKING = 20
 """ms of having room and getting no job, after which a heartbeat says so."""
 SHORT_TASK = 200
-"""ms for which a task's end is looked for most often."""
+"""ms for which a task's end is looked for most often, while jobs are waited for."""
 
 
 class LeaseLapsed(KestrapyError):
@@ -96,11 +96,12 @@ class Worker:
         self._inbox = log_port.reader()
         self._lease = Lease(settings.lease)
         self._dispatch = _dispatch(settings, log_port, router, clock)
+        self._reports = Reports(self._producer, router, clock)
         means = Means(
             producer=self._producer,
             router=router,
             runner=runner,
-            reports=Reports(self._producer, router, clock),
+            reports=self._reports,
             dispatch=self._dispatch,
             holds_lease=lambda: self._lease.is_held(clock.boottime()),
             rarely=settings.rarely,
@@ -155,6 +156,9 @@ class Worker:
     def _work(self, now: int, patience: int) -> None:
         custody = self._custody
         room = custody.room(now) if self.state == "RUNNING" else 0
+        if self._awaits_ends(room):
+            self._reports.await_end(patience)
+            now, patience = self._clock.monotonic(), 0
         jobs_first = room > 0 and not custody.awaits_answers
         self._read_inbox(0 if jobs_first else patience)
         custody.collect(now)
@@ -169,6 +173,10 @@ class Worker:
         if self.state != "RUNNING":
             self._retire(now)
 
+    def _awaits_ends(self, room: int) -> bool:
+        """Whether the next thing to happen is a task's end: no job is wanted, and no answer."""
+        return room <= 0 and self.running > 0 and not self._custody.awaits_answers
+
     def _say_what_is_free(self, now: int) -> None:
         """Jobs may wait at busy workers: who has room and gets none lets it be known, at once."""
         if self._custody.awaits_answers or self._custody.room(now) <= self._said_free:
@@ -179,15 +187,18 @@ class Worker:
             self._beat_due = now
 
     def _pace(self, now: int) -> int:
-        """ms until the next look: an answer, or the end of a short task, is not kept waiting."""
-        hands = self._custody.hands
-        if self._custody.awaits_answers:
+        """ms until the next look: an answer, or the end of a short task, is not kept waiting.
+
+        Where only ends are awaited, they end the wait themselves.
+        """
+        custody = self._custody
+        if custody.awaits_answers:
             return ANSWER_PACE
-        if self._lacking is not None:
-            return LONG_TASK_PACE
-        if not hands:
+        if self._lacking is not None or self._awaits_ends(custody.room(now)):
+            return FULL_PACE
+        if not custody.hands:
             return IDLE_PACE
-        return ANSWER_PACE if now - hands.youngest < SHORT_TASK else LONG_TASK_PACE
+        return ANSWER_PACE if now - custody.hands.youngest < SHORT_TASK else FULL_PACE
 
     def _require_lease(self, now: int) -> None:
         if self._lease.is_over(self._clock.boottime()):

@@ -43,6 +43,7 @@ class Bench:
         self.logs: list[tuple[str, str]] = []
         self.metrics: list[tuple[Any, ...]] = []
         self.heard = threading.Event()
+        self.ended = threading.Event()
 
     def start(
         self, task_type: str, *, core: dict[str, Any] | None = None, **properties: Any
@@ -50,9 +51,8 @@ class Bench:
         task = Task("t1", task_type, properties=properties, **(core or {}))
         variables = {"inputs": {"name": "Ada", "list": ["a", "b"], "flag": False}}
         job = JobTask("execution", "run", 4, 2, "company.team", "flow", task, variables)
-        thread = TaskThread(
-            job, Sinks(self._on_log, lambda *it: self.metrics.append(it)), self.tools
-        )
+        sinks = Sinks(self._on_log, lambda *it: self.metrics.append(it), self.ended.set)
+        thread = TaskThread(job, sinks, self.tools)
         thread.start()
         return thread
 
@@ -61,6 +61,7 @@ class Bench:
 
     def end(self, thread: TaskThread) -> TaskOutcome:
         wait_for(lambda: thread.outcome() is not None)
+        self.ended.wait()
         outcome = thread.outcome()
         assert outcome is not None
         return outcome

@@ -20,6 +20,7 @@ from kestrapy.language.plan import Plan
 from kestrapy.machine.commands import GroupReport, Heartbeat
 from kestrapy.machine.explanation import explain
 from kestrapy.machine.outputs import SettingRevision
+from kestrapy.model.declaring import FILE
 from kestrapy.model.worker_group import (
     GROUP,
     NAMESPACE,
@@ -53,9 +54,13 @@ def flow_file(tmp_path: Path) -> Path:
 
 
 def sight_of(*, drained: bool = False) -> Sight:
+    declared = {
+        "default": GroupSettings("default", drained=drained, origin=FILE),
+        "file": GroupSettings("file", origin=FILE),
+    }
     clock = HandClock()
     log = MemoryLog(clock)
-    parts = Parts(log, Codec(), Catalogue("t.", 2), REGISTRY, ("default",), clock, Tokens())
+    parts = Parts(log, Codec(), Catalogue("t.", 2), REGISTRY, declared, clock, Tokens())
     log.topics().create(parts.catalogue.specs(), 5)
     producer = log.producer()
     gpu = GroupSettings("gpu", drained=drained)
@@ -72,8 +77,7 @@ def sight_of(*, drained: bool = False) -> Sight:
     ):
         value, headers = parts.codec.encode(record)
         producer.send(Message(parts.catalogue.workers, value, None, 0, headers))
-    default = GroupSettings("default", drained=drained)
-    return look(parts, Settings(), {"file": GroupSettings("file"), "default": default})
+    return look(parts, Settings())
 
 
 def test_the_default_group_is_as_the_settings_file_has_it_until_it_is_saved() -> None:
