@@ -152,8 +152,8 @@ def _show_result(console: Console, client: RestClient, execution: Json) -> None:
 def _linger(console: Console, client: RestClient, execution_id: str) -> None:
     """Until Ctrl-C."""
     place = f"{client.url}/api/v1/main/executions/{execution_id}"
-    _say(console, f"The servers go on, until Ctrl-C. Try: curl {place}")
     try:
+        _say(console, f"The servers go on, until Ctrl-C. Try: curl {place}")
         threading.Event().wait()
     except KeyboardInterrupt:
         console.print()
