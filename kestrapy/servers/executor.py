@@ -77,7 +77,6 @@ class Watch:
     def __init__(self, watcher: Watcher, deaths: Deaths, topics: Catalogue):
         self.leases = watcher
         self.groups = GroupWatch(topics.executions, deaths)
-        self.redirection = Redirection()
         self.versions = LogicVersions()
         self.judge_due = 0
         self.awaiting: dict[str, int] = {}
@@ -104,6 +103,7 @@ class ExecutorDuties:
         self._plans = Plans(sources.flows, sources.registry)
         self._watchers: dict[int, Watcher] = {}
         self._deaths = Deaths()
+        self._redirection = Redirection()
         self._watches: dict[int, Watch] = {}
         self._look_due = self._poll_due = 0
         self._loads: Mapping[str, GroupLoad] | None = None
@@ -167,9 +167,8 @@ class ExecutorDuties:
             watch.judge_due = now + JUDGE_EVERY
             watch.leases.judge(shard, self._topics.workers, now)
         watch.groups.turn(shard, self._loads, self._sources.group_topics.ids, now)
-        watch.redirection.turn(
-            shard, watch.groups.index.published, self._sources.board.workers, now
-        )
+        published = watch.groups.index.published
+        self._redirection.turn(shard, published, self._sources.board.workers, now)
         if self._loads is not None:
             watch.versions.turn(shard, self._sources.board.executors(), now)
         for key, asked in list(watch.awaiting.items()):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from kestrapy.machine.commands import PublishAgain
+from kestrapy.machine.commands import Heartbeat, PublishAgain
 from kestrapy.machine.entities import TaskRun
 from kestrapy.machine.task_runs import MOST_COPIES, REPUBLISH_AFTER
 from kestrapy.servers.shard import Shard
@@ -20,19 +20,16 @@ STUCK = 60
 """ms after which a published job counts as waiting for a busy worker: a claim takes a few. Twice as
 long after each copy.
 """
-SENT_FOR = 300
-"""ms for which what a worker was sent counts against what it said to be free for."""
-
 Published = Mapping[str, Mapping[str, TaskRun]]
 """By group and key: task runs whose jobs stand in the topic, unclaimed."""
 
 
 class Redirection:
-    """One shard's. Times: monotonic ms, but for the log's."""
+    """One process's, for all of its shards. Times: monotonic ms, but for the log's."""
 
     def __init__(self) -> None:
-        self._due = 0
-        self._sent: dict[str, list[int]] = {}
+        self._due: dict[int, int] = {}
+        self._sent: dict[str, tuple[int, int]] = {}
 
     def turn(
         self,
@@ -42,32 +39,41 @@ class Redirection:
         now: int,
     ) -> None:
         """workers: the live ones of a group."""
-        if now < self._due:
+        if now < self._due.get(shard.index, 0):
             return
-        self._due = now + LOOK_EVERY
+        self._due[shard.index] = now + LOOK_EVERY
         log_time = shard.log_time(now)
-        self._sent = {
-            worker: fresh
-            for worker, sent in self._sent.items()
-            if (fresh := [at for at in sent if now - at < SENT_FOR])
-        }
         for group, runs in published.items():
             stuck = [run for run in runs.values() if _is_stuck(run, log_time)]
             if stuck:
                 places = self._places(workers(group))
-                for run, (worker, partition) in zip(stuck, places, strict=False):
-                    self._sent.setdefault(worker, []).append(now)
-                    shard.command(PublishAgain(run.id, run.due, partition))
+                for run, beat in zip(stuck, places, strict=False):
+                    self._sent[beat.worker_id] = beat.sequence, self._sent_to(beat) + 1
+                    shard.command(PublishAgain(run.id, run.due, beat.partition))
 
-    def _places(self, servers: Sequence[LiveServer]) -> Iterator[tuple[str, int]]:
-        """Workers and partitions, each as often as it has room: first one of each, then again."""
+    def _places(self, servers: Sequence[LiveServer]) -> Iterator[Heartbeat]:
+        """Workers that lack jobs, each as often as it may be sent one: first one for each, then
+        again.
+        """
         rooms = [
-            (it.beat, it.beat.free - len(self._sent.get(it.beat.worker_id, ())))
+            (it.beat, _wanted(it.beat) - self._sent_to(it.beat))
             for it in servers
             if it.beat.state == "RUNNING" and it.beat.partition >= 0
         ]
         for turn in range(max((room for _, room in rooms), default=0)):
-            yield from ((beat.worker_id, beat.partition) for beat, room in rooms if turn < room)
+            yield from (beat for beat, room in rooms if turn < room)
+
+    def _sent_to(self, beat: Heartbeat) -> int:
+        """How many copies since the worker said this."""
+        sequence, sent = self._sent.get(beat.worker_id, (0, 0))
+        return sent if sequence == beat.sequence else 0
+
+
+def _wanted(beat: Heartbeat) -> int:
+    """What is free, and as much as it has slots beside: it speaks up again only when all of that is
+    taken. What comes too early is had by whoever is first.
+    """
+    return beat.free + beat.slots if beat.free else 0
 
 
 def _is_stuck(run: TaskRun, log_time: int) -> bool:

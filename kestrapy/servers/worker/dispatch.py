@@ -19,9 +19,11 @@ from kestrapy.servers.worker.deliveries import Deliveries, Delivery
 log = logging.getLogger(__name__)
 
 JOIN_AGAIN = 1_000
-FULL_BEFORE_PAUSE = 250
-"""ms of holding a job before fetching is paused: a pause throws away what was fetched ahead."""
-HOLD, HOLD_LONGEST = 500, 32_000
+MOST_HELD = 100
+"""Jobs that a full worker fetches and holds before it pauses fetching: a fetch that is resumed may
+take a second to come back.
+"""
+HOLD, HOLD_LONGEST = 5_000, 40_000
 """ms for which a full worker keeps a job waiting before it steps aside."""
 
 
@@ -67,7 +69,7 @@ class ConsumerDispatch:
     """By a consumer group: each partition's jobs go to one worker.
 
     So a job can wait at a worker that is full while another is idle. A worker without a free slot
-    fetches one job ahead and holds it; after ``HOLD`` it steps aside, so that others read its
+    fetches jobs ahead and holds them; after ``HOLD`` it steps aside, so that others read its
     partitions, and steps in when a slot is free. Each of that costs the group a rebalance, and the
     one who steps in a second without jobs. Where whatever waited when it stepped aside still waits
     when it is back, all are full and nothing was gained: then it holds twice as long the next time.
@@ -80,7 +82,7 @@ class ConsumerDispatch:
         self._member: Member | None = None
         self._deliveries = Deliveries()
         self._held: list[Record] = []
-        self._held_since = 0
+        self._full_since: int | None = None
         self._patience = HOLD
         self._left: int | None = None
         self._paused = self._aside = False
@@ -92,6 +94,7 @@ class ConsumerDispatch:
         try:
             member = self._joined()
             if room > 0:
+                self._full_since = None
                 return self._take(member, room, patience)
             self._wait(member, now)
         except MemberBroken as error:
@@ -187,14 +190,16 @@ class ConsumerDispatch:
 
     def _wait(self, member: Member, now: int) -> None:
         """There is no free slot. The member has to poll, or the group takes it for dead."""
+        if self._full_since is None:
+            self._full_since = now
         if self._aside or self._paused:
             member.poll(1, 0.0)
-        elif not self._held:
-            self._held, self._held_since = self._poll(member, 1, 0), now
-        elif now - self._held_since >= FULL_BEFORE_PAUSE:
+        elif len(self._held) < MOST_HELD:
+            self._held += self._poll(member, 1, 0)
+        else:
             member.pause()
             self._paused = True
-        if self._held and not self._aside and now - self._held_since >= self._patience:
+        if self._held and not self._aside and now - self._full_since >= self._patience:
             self._step_aside(member)
 
     def _step_aside(self, member: Member) -> None:

@@ -36,6 +36,8 @@ RETIRE_PATIENCE = 5_000
 INBOX_BATCH = 500
 ANSWER_PACE, FULL_PACE, IDLE_PACE = 1, 10, 100
 """ms between two looks. What is waited for ends the wait: a record, or the end of a task."""
+AGAIN_AT_ONCE = 50
+"""How often jobs are fetched in one turn, while they leave room."""
 LACKING = 20
 """ms of having room and getting no job, after which a heartbeat says so."""
 SHORT_TASK = 200
@@ -164,14 +166,26 @@ class Worker:
         custody.collect(now)
         if self.state == "RUNNING":
             self._retired = False
-            for record in self._dispatch.fetch(room, now, patience if jobs_first else 0):
-                custody.deliver(record, now)
+            self._fetch(room, now, patience if jobs_first else 0)
             self._say_what_is_free(self._clock.monotonic())
         custody.start_granted(now, stopping=self._stopped is not None)
         custody.send_again(now)
         self._dispatch.commit()
         if self.state != "RUNNING":
             self._retire(now)
+
+    def _fetch(self, room: int, now: int, patience: int) -> None:
+        """Claim jobs until there is no room. What comes again and has ended here takes none: it
+        must not cost a turn each.
+        """
+        for _ in range(AGAIN_AT_ONCE):
+            records = self._dispatch.fetch(room, now, patience)
+            for record in records:
+                self._custody.deliver(record, now)
+                self._said_free = max(0, self._said_free - 1)
+            room, patience = self._custody.room(now), 0
+            if not records or room <= 0:
+                return
 
     def _awaits_ends(self, room: int) -> bool:
         """Whether the next thing to happen is a task's end: no job is wanted, and no answer."""

@@ -134,6 +134,19 @@ def test_a_full_worker_that_is_alone_loses_nothing(cluster: SmallCluster, dispat
     cluster.until(lambda: set(cluster.ends()) == set(made))
 
 
+def test_jobs_that_come_again_after_their_end_cost_no_turn_each(
+    cluster: SmallCluster, dispatch: Kind
+) -> None:
+    cluster.worker(Runner(), slots=1, dispatch=dispatch)
+    first = cluster.create()
+    cluster.until(lambda: first in cluster.ends())
+    job, *_ = cluster.records(cluster.parts.catalogue.jobs("default"))
+    for _ in range(40):
+        cluster.send(job)
+    second = cluster.create()
+    cluster.until(lambda: second in cluster.ends(), limit=15)
+
+
 def test_one_job_is_claimed_ahead_and_starts_as_soon_as_a_slot_is_free(
     cluster: SmallCluster, dispatch: Kind
 ) -> None:
