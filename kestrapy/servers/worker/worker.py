@@ -164,11 +164,11 @@ class Worker:
         jobs_first = room > 0 and not custody.awaits_answers
         self._read_inbox(0 if jobs_first else patience)
         custody.collect(now)
+        custody.start_granted(now, stopping=self._stopped is not None)
         if self.state == "RUNNING":
             self._retired = False
             self._fetch(room, now, patience if jobs_first else 0)
             self._say_what_is_free(self._clock.monotonic())
-        custody.start_granted(now, stopping=self._stopped is not None)
         custody.send_again(now)
         self._dispatch.commit()
         if self.state != "RUNNING":
