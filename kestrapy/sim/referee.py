@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kestrapy.machine.commands import Claimed, KillRequested, SettingChanged, Source
+from kestrapy.machine.commands import (
+    Claimed,
+    KillRequested,
+    Result,
+    Returned,
+    SettingChanged,
+    Source,
+)
+from kestrapy.machine.entities import run_key
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, Granted, Job
 from kestrapy.machine.stage import Folded
 from kestrapy.model.state import State
@@ -98,6 +106,8 @@ class Referee:
     def _folded(self, record: Record, command: Any, folded: Folded) -> None:
         if folded.poison is not None:
             self.wrong(f"{record.topic}/{record.partition}/{record.offset}: {folded.poison}")
+        if isinstance(command, Result | Returned) and (folded.changes or folded.outputs):
+            self._counted(command)
         for output in folded.outputs:
             if isinstance(output, Granted):
                 self._granted(output)
@@ -117,6 +127,13 @@ class Referee:
             self.killed_at.setdefault(command.execution_id, record.offset)
         elif isinstance(command, SettingChanged):
             self.groups.add((record.partition, command.name))
+
+    def _counted(self, it: Result | Returned) -> None:
+        fence = it.task_run_id, it.epoch
+        if self._owners.get(fence) != it.worker_id:
+            self.wrong(f"{it.worker_id} ends {fence}, owner {self._owners.get(fence)}")
+        if self._epochs.get(run_key(it.task_run_id)) != it.epoch:
+            self.wrong(f"{it.worker_id} ends {fence}, which is not the run's epoch any more")
 
     def _granted(self, it: Granted) -> None:
         fence = it.task_run_id, it.epoch
