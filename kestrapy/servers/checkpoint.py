@@ -75,10 +75,18 @@ class Checkpoints:
         self._clock = clock
         self.transactions: Transactions = log.transactions(transactional_id)
 
-    def write(self, snapshot: Snapshot, outputs: Iterable[Message] = ()) -> Outcome:
-        """outputs: what goes out in the same transaction, in the mode ``commit: per-batch``."""
+    def write(
+        self,
+        snapshot: Snapshot,
+        outputs: Iterable[Message] = (),
+        timeout: float = COMMIT_TIMEOUT,
+    ) -> Outcome:
+        """outputs: what goes out in the same transaction, in the mode ``commit: per-batch``.
+
+        timeout: seconds.
+        """
         messages = [*outputs, *state_messages(self._partition, snapshot)]
-        return self.transactions.commit(messages, COMMIT_TIMEOUT)
+        return self.transactions.commit(messages, timeout)
 
     def restore(self) -> Restored:
         """Raises LogUnavailable; then nothing is owned."""

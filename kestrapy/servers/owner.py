@@ -37,6 +37,7 @@ LOST_PAUSE = 300
 """ms before a shard that was lost is taken over again: time for the group to say that it went."""
 REFUSED_AGAIN = 10_000
 GIVE_UP_TIMEOUT = 3.0
+"""Seconds for the last checkpoints of all shards that go at once: they spare others some work."""
 
 
 class Duties(Protocol):
@@ -127,11 +128,14 @@ class Owner:
         return {}
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
+        deadline = self._clock.monotonic() + round(GIVE_UP_TIMEOUT * 1000)
         for partition in partitions:
             self._wanted.pop(partition.index, None)
             shard = self.shards.get(partition.index)
             if shard is not None:
-                shard.give_up(self._clock.monotonic(), self._producer, GIVE_UP_TIMEOUT)
+                now = self._clock.monotonic()
+                if now < deadline:  # else its next owner folds a little more
+                    shard.give_up(now, self._producer, (deadline - now) / 1000)
                 self._drop(partition.index)
 
     def lost(self, partitions: Sequence[Partition]) -> None:

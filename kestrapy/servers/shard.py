@@ -323,7 +323,7 @@ class Shard:
         self._clean_at = now
 
     def give_up(self, now: int, producer: Producer, timeout: float) -> None:
-        """Leave a last checkpoint behind, if that can be had in timeout seconds."""
+        """Leave a last checkpoint behind, if each of its steps can be had in timeout seconds."""
         try:
             while self._writing is not None:
                 self._writing.result(timeout)
@@ -334,7 +334,7 @@ class Shard:
             if self._closing is not None:
                 producer.flush(timeout)
                 if self.outbox.is_settled():
-                    self.checkpoints.write(self._closing)
+                    self.checkpoints.write(self._closing, timeout=timeout)
         except (Lost, TimeoutError) as error:
             log.warning("shard %d is given up without a last checkpoint: %s", self.index, error)
 

@@ -74,8 +74,9 @@ class KafkaTransactions:
             # SystemError: so a fatal error looks when it is met while on_delivery is called.
             logger.warning("transaction of %s: %s", self._id, error)
             return False
-        if errors:
-            logger.warning("transaction of %s: %s", self._id, errors[0].str())
+        if errors or unsent:
+            why = errors[0].str() if errors else f"{unsent} messages were not acked in time"
+            logger.warning("transaction of %s: %s", self._id, why)
         return unsent == 0 and not errors
 
     def _produce(

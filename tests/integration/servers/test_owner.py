@@ -12,9 +12,10 @@ from kestrapy.machine.commands import ExecutionRequested, Probe
 from kestrapy.machine.outputs import DeadLetter, Granted
 from kestrapy.machine.stage import Position
 from kestrapy.model.state import State
-from kestrapy.ports.log import Message, Partition
+from kestrapy.ports.log import Message, Outcome, Partition
 from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.checkpoint import HEADER_KEY
+from kestrapy.servers.owner import GIVE_UP_TIMEOUT
 from tests.small_cluster import FLOW, Runner, SmallCluster
 
 
@@ -259,6 +260,26 @@ def test_the_log_s_absence_at_takeover_is_waited_for(
     owner = cluster.executor()
     cluster.until(lambda: sorted(owner.shards) == [0, 1], step=100)
     assert len(tries) == 4
+
+
+def test_an_owner_that_stops_does_not_wait_for_each_checkpoint_in_turn(
+    cluster: SmallCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = cluster.executor()
+    cluster.until(lambda: sorted(owner.shards) == [0, 1])
+    cluster.tick(3)
+    patience = []
+
+    def stuck(self: object, messages: object, timeout: float) -> Outcome:
+        patience.append(timeout)
+        cluster.clock.now += round(timeout * 1000)
+        return Outcome.ABORTED
+
+    monkeypatch.setattr(type(cluster.log.transactions("x")), "commit", stuck)
+    cluster.servers.remove(owner)
+    owner.close()
+    assert patience == [GIVE_UP_TIMEOUT]
+    assert owner.shards == {}
 
 
 def test_positions_follow_the_fold(cluster: SmallCluster) -> None:
