@@ -108,3 +108,17 @@ def test_bike_report_says_so_when_it_fails() -> None:
     found = run("bike-report", "counts=examples/hello.yaml", code=1)
     assert states(found)["tell"] == "SUCCESS"
     assert "There is no report" in found["shown"]
+
+
+def test_nightly_report_passes_its_own_tests() -> None:
+    own = "examples/test_nightly_report.py"
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", own],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        cwd=EXAMPLES.parent,
+    )
+    assert ended.returncode == 0, ended.stdout
+    assert "4 passed" in ended.stdout
+    assert "nightly-report" in (EXAMPLES.parent / own).read_text()

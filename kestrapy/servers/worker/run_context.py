@@ -46,12 +46,16 @@ class Sinks(NamedTuple):
 
 
 class Tools(NamedTuple):
-    """What all runs of a worker share. folder: where working directories are made."""
+    """What all runs of a worker share. folder: where working directories are made.
+
+    sleep: waits until the event is set or so many seconds have passed. -> whether it is set.
+    """
 
     blobs: Blobs
     launcher: Launcher
     clock: Clock
     folder: Path
+    sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
 
 
 class RunContext:
@@ -71,6 +75,7 @@ class RunContext:
         self._variables = job.variables
         self._sinks = sinks
         self._folder = tools.folder
+        self._sleep = tools.sleep
         self._working_dir: Path | None = None
         self._ending = threading.Event()
         level = job.task.log_level
@@ -112,7 +117,7 @@ class RunContext:
         return f"{SCHEME}/{'/'.join(place)}"
 
     def wait(self, seconds: float) -> bool:
-        return self._ending.wait(seconds)
+        return self._sleep(self._ending, seconds)
 
     @property
     def ending(self) -> bool:
