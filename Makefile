@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := kestrapy tests $(wildcard benchmarks/*.py examples/*.py)
 
-.PHONY: venv demo test check sim soak mutants bench-smoke bench-skew bench-one-slot chaos clean
+.PHONY: venv demo test check conformance sim soak mutants bench-smoke bench-skew bench-one-slot chaos clean
 
 venv: .venv/installed
 
@@ -28,6 +28,11 @@ check: venv
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --quiet tests/tidy
+
+# Kestra's own test flows, where the corpus lies beside this repository: how many come out as there.
+conformance: venv
+	$(BIN)/pytest --quiet tests/conformance
+	$(BIN)/python -m tests.conformance --quiet
 
 # Clusters on virtual time, with faults: 200 of them; for so many seconds; with planted bugs.
 sim: venv

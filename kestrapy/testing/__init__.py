@@ -5,5 +5,13 @@
 from kestrapy.testing.errors import Stuck
 from kestrapy.testing.flow_test import FlowTest
 from kestrapy.testing.observed import ObservedAttempt, ObservedExecution, ObservedTaskRun
+from kestrapy.testing.stand_ins import StandIn
 
-__all__ = ["FlowTest", "ObservedAttempt", "ObservedExecution", "ObservedTaskRun", "Stuck"]
+__all__ = [
+    "FlowTest",
+    "ObservedAttempt",
+    "ObservedExecution",
+    "ObservedTaskRun",
+    "StandIn",
+    "Stuck",
+]

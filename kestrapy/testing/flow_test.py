@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,7 +16,7 @@ from kestrapy.machine.commands import ExecutionSubmitted, FlowSaveRequested, Kil
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.ids import derive_execution_id
-from kestrapy.model.registry import Kind, Registry
+from kestrapy.model.registry import Kind
 from kestrapy.model.state import State
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.declarations import groups_named
@@ -24,6 +24,7 @@ from kestrapy.testing.errors import Stuck
 from kestrapy.testing.observed import ObservedExecution, lines_of
 from kestrapy.testing.results import Chosen, outcome_of
 from kestrapy.testing.servers import QUIET, FlowTestServers
+from kestrapy.testing.stand_ins import StandIn, with_stand_ins
 
 PATIENCE = 60
 """Seconds of virtual time in which something may come that nobody could foresee."""
@@ -35,20 +36,21 @@ LONGEST = 10 * 365 * 24 * 3600 * SECOND
 class FlowTest:
     """Flows under test: the first one is run, the others are there to be called by it.
 
-    Each is a path, or the text of a flow. Use it in a ``with`` statement. registry: the task types
-    that flows may use. variables: what the expressions of all tasks may read beside their own.
-    Raises FlowRefused for a flow that can't be saved.
+    Each is a path, or the text of a flow. Use it in a ``with`` statement. variables: what the
+    expressions of all tasks may read beside their own. stand_ins: for task types that kestrapy does
+    not have. Raises FlowRefused for a flow that can't be saved.
     """
 
     def __init__(
         self,
         flow: str | Path,
         *others: str | Path,
-        registry: Registry = REGISTRY,
         variables: Mapping[str, Any] | None = None,
+        stand_ins: Sequence[StandIn] = (),
     ):
-        self.flows = [parse_flow(_text(it), registry) for it in (flow, *others)]
-        self._registry = registry
+        self._registry = with_stand_ins(REGISTRY, stand_ins)
+        self.flows = [parse_flow(_text(it), self._registry) for it in (flow, *others)]
+        self._stand_ins = stand_ins
         self._variables = dict(variables or {})
         self._revisions: dict[tuple[str, str], int] = {}
         self._executions: dict[str, ObservedExecution] = {}
@@ -56,7 +58,7 @@ class FlowTest:
 
     def __enter__(self) -> Self:
         groups = [key for flow in self.flows for key in groups_named(flow)]
-        self._servers = FlowTestServers(self._registry, groups, self._variables)
+        self._servers = FlowTestServers(self._registry, groups, self._variables, self._stand_ins)
         for flow in self.flows:
             self._save(flow)
         self._advance_until(self._are_saved, "the flows are saved")

@@ -11,9 +11,11 @@ from kestrapy.adapters.process.launcher import SupervisorLauncher, serve_launche
 from kestrapy.machine.outputs import Job
 from kestrapy.model.flow import Task
 from kestrapy.ports.processes import Process
+from kestrapy.servers.worker.job_runner import Ended
 from kestrapy.servers.worker.running import JobRunner, JobSinks, RunningJob
 from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.results import ChosenResults, ChosenRun
+from kestrapy.testing.stand_ins import StandIn, outcome_of_stand_in
 
 PROMPT = 0.05
 """Real seconds that a task may take without the clock going on with it."""
@@ -22,13 +24,21 @@ PROMPT = 0.05
 class FlowTestRunner:
     """The port ``JobRunner``. Tasks start one after the other: the next one when the one before it
     has ended or sleeps, so that a test goes the same way each time. real: what runs a job without a
-    chosen result.
+    chosen result. variables: what stand-ins' expressions may read beside the job's own.
     """
 
-    def __init__(self, clock: VirtualClock, real: JobRunner):
+    def __init__(
+        self,
+        clock: VirtualClock,
+        real: JobRunner,
+        stand_ins: Sequence[StandIn],
+        variables: Mapping[str, object],
+    ):
         self.results = ChosenResults()
         self._clock = clock
         self._real = real
+        self._stand_ins = {it.name: it for it in stand_ins}
+        self._variables = dict(variables)
         self._runs: list[tuple[RunningJob, int | None]] = []
 
     def start(self, job: Job, sinks: JobSinks, traceparent: str) -> RunningJob:
@@ -39,6 +49,9 @@ class FlowTestRunner:
             run: RunningJob = ChosenRun(self._clock, chosen.outcome, ends, deadline)
             self._runs.append((run, min(ends, deadline or ends)))
             return run
+        stand_in = self._stand_ins.get(job.task_type)
+        if stand_in is not None:
+            return Ended(outcome_of_stand_in(stand_in, job, self._variables))
         run = self._real.start(job, _Sinks(sinks, self._clock), traceparent)
         self._runs.append((run, deadline))
         self.await_tasks(PROMPT)

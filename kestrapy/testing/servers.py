@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from kestrapy.servers.worker.run_context import Tools
 from kestrapy.servers.worker.worker import Worker
 from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.runner import FlowTestRunner, LateLauncher, NoSupervisor
+from kestrapy.testing.stand_ins import StandIn
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
@@ -68,7 +69,13 @@ class FlowTestServers:
     variables: what all expressions of tasks may read beside their own.
     """
 
-    def __init__(self, registry: Registry, groups: Collection[str], variables: Mapping[str, Any]):
+    def __init__(
+        self,
+        registry: Registry,
+        groups: Collection[str],
+        variables: Mapping[str, Any],
+        stand_ins: Sequence[StandIn],
+    ):
         self._temporary = tempfile.TemporaryDirectory(prefix="kestrapy-")
         folder = Path(self._temporary.name)
         self.clock = VirtualClock()
@@ -85,7 +92,8 @@ class FlowTestServers:
         self._real_clock = SystemClock()
         self._launcher = LateLauncher()
         tools = Tools(self.blobs, self._launcher, self.clock, folder / "work", self.clock.sleep)
-        self.runner = FlowTestRunner(self.clock, TaskJobRunner(tools, variables))
+        real = TaskJobRunner(tools, variables)
+        self.runner = FlowTestRunner(self.clock, real, stand_ins, variables)
         parts = self.parts
         parts.log.topics().create(parts.catalogue.specs(parts.groups), 5.0)
         self._producer = parts.log.producer()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, UserError
-from kestrapy.testing import FlowTest, Stuck
+from kestrapy.ports.tasks import TaskFailed
+from kestrapy.testing import FlowTest, StandIn, Stuck
 
 DOCS = Path(__file__).parents[3] / "docs" / "testing-flows.md"
 DAY = 24 * 3_600_000
@@ -140,6 +142,31 @@ def test_a_new_revision_is_what_the_next_execution_runs() -> None:
         assert test.save(flow(ret("it", "new"))) == 2
         assert test.save(flow(ret("it", "new"))) == 2
         assert test.run()["it"].outputs == {"value": "new"}
+
+
+def test_a_stand_in_gets_rendered_properties_and_gives_outputs_or_fails() -> None:
+    def upload(properties: dict[str, Any]) -> dict[str, Any]:
+        if properties["to"] == "nowhere":
+            raise TaskFailed("no such place", {"tried": 1})
+        return {"key": properties["to"]}
+
+    upload_type = "io.kestra.plugin.aws.s3.Upload"
+    source = flow(
+        ret("place", "{{ inputs.to }}"),
+        f"{{id: it, type: {upload_type}, to: '{{{{ outputs.place.value }}}}'}}",
+        ret("after", "{{ outputs.it.key }}"),
+        head="inputs:\n  - {id: to, type: STRING}",
+    )
+    with FlowTest(source, stand_ins=[StandIn(upload_type, upload)]) as test:
+        assert test.run({"to": "there"})["after"].outputs == {"value": "there"}
+        failed = test.run({"to": "nowhere"})
+        assert (failed.state, failed["it"].error) == ("FAILED", "no such place")
+        assert failed["it"].outputs == {"tried": 1}
+    with pytest.raises(FlowRefused, match="Upload"):
+        FlowTest(source)
+    ours = "io.kestra.plugin.core.log.Log"
+    with pytest.raises(ValueError, match="needs no stand-in"):
+        FlowTest(source, stand_ins=[StandIn(ours, upload)])
 
 
 def test_a_file_is_given_as_a_path(tmp_path: Path) -> None:

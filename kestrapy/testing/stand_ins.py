@@ -1,0 +1,57 @@
+"""Stand-ins for task types that kestrapy does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel, ConfigDict
+
+from kestrapy.errors import UserError
+from kestrapy.language.expression import render_value
+from kestrapy.machine.outputs import Job
+from kestrapy.model.flow import Task
+from kestrapy.model.registry import Kind, Registry, TaskType, index
+from kestrapy.model.state import State
+from kestrapy.ports.tasks import TaskFailed, TaskOutcome
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A task type of a test. run: gets the rendered properties and gives the outputs; it raises
+    TaskFailed for a failure. aliases: other names of the type.
+    """
+
+    name: str
+    run: Callable[[dict[str, Any]], Mapping[str, Any]]
+    aliases: Sequence[str] = ()
+
+
+class AnyProperties(BaseModel):
+    """Whatever the flow says: who stands in for a type does not know its properties."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def with_stand_ins(registry: Registry, stand_ins: Sequence[StandIn]) -> Registry:
+    """Raises ValueError for a type that is there already."""
+    types = [TaskType(it.name, Kind.RUNNABLE, AnyProperties, tuple(it.aliases)) for it in stand_ins]
+    added = index(types)
+    for name in added:
+        if name in registry.tasks:
+            raise ValueError(f"{name} is a task type of kestrapy: it needs no stand-in")
+    return replace(registry, tasks={**registry.tasks, **added})
+
+
+def outcome_of_stand_in(stand_in: StandIn, job: Job, variables: Mapping[str, Any]) -> TaskOutcome:
+    """variables: beside the job's own."""
+    task = msgspec.json.decode(job.task, type=Task)
+    try:
+        known = {**variables, **msgspec.json.decode(job.variables)}
+        return TaskOutcome(outputs=dict(stand_in.run(render_value(task.properties, known))))
+    except TaskFailed as error:
+        return TaskOutcome(State.FAILED, error.outputs, str(error))
+    except UserError as error:
+        return TaskOutcome(State.FAILED, error=str(error))

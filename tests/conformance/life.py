@@ -1,0 +1,33 @@
+"""What rows ask of executions that a ``FlowTest`` can't ask yet: one place to fill in."""
+
+from __future__ import annotations
+
+from kestrapy.testing import FlowTest, ObservedExecution, ObservedTaskRun
+
+
+class Missing(Exception):
+    """A feature that is not built yet."""
+
+
+def restart(
+    test: FlowTest, execution: ObservedExecution, revision: int | None = None
+) -> ObservedExecution:
+    """-> the execution that goes on: a new one where the revision is another."""
+    raise Missing("restarting an execution")
+
+
+def resume(test: FlowTest, execution: ObservedExecution) -> None:
+    raise Missing("resuming an execution")
+
+
+def mark(test: FlowTest, run: ObservedTaskRun, state: str) -> None:
+    raise Missing("changing a task run's state")
+
+
+def schedule(test: FlowTest, seconds: int) -> ObservedExecution:
+    """Create an execution of the first flow whose date comes in so many seconds."""
+    raise Missing("scheduleDate of an execution")
+
+
+def ignore(test: FlowTest, execution: ObservedExecution) -> None:
+    raise Missing("lists of executions that executors leave alone")
