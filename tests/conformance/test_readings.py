@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from kestrapy.testing import FlowTest
+from tests.conformance.corpus import Row
 from tests.conformance.facts import check, facts_of
 from tests.conformance.given import Unread, given_of
-from tests.conformance.play import _fits, refused_for
+from tests.conformance.play import _fits, judge, refused_for
 from tests.conformance.story import Story
 
 FLOW = """\
@@ -121,6 +122,23 @@ def test_a_fact_that_does_not_hold_fails(story: Story, fact: str) -> None:
 def test_a_fact_that_nothing_reads_is_no_success(story: Story) -> None:
     with pytest.raises(Unread, match="no reading of the fact"):
         check("all is well, on the whole", story)
+
+
+def row(state: str, count: str, facts: str = "") -> Row:
+    return Row("key", "valids/read.yaml", (), "", "run", state, count, facts, "source", "core")
+
+
+def test_states_counts_and_facts_of_each_phase_are_judged(story: Story) -> None:
+    story.phases.clear()
+    story.note()
+    judge(row("FAILED", "6", "ko FAILED"), story)
+    wrong = [row("SUCCESS", "6"), row("FAILED", "5"), row("FAILED", "6", "ko SUCCESS")]
+    story.note()
+    judge(row("FAILED then FAILED", "6 then 6"), story)
+    wrong += [row("FAILED then WARNING", "6"), row("FAILED", "6 then 7")]
+    for each in wrong:
+        with pytest.raises(AssertionError):
+            judge(each, story)
 
 
 def test_facts_are_cut_at_semicolons_outside_of_quotes() -> None:
