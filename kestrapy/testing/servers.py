@@ -91,7 +91,7 @@ class FlowTestServers:
         )
         self._real_clock = SystemClock()
         self._launcher = LateLauncher()
-        tools = Tools(self.blobs, self._launcher, self.clock, folder / "work", self.clock.sleep)
+        tools = Tools(self.blobs, self._launcher, self.clock, folder / "work", sleep=self.clock.sleep)
         real = TaskJobRunner(tools, variables)
         self.runner = FlowTestRunner(self.clock, real, stand_ins, variables)
         parts = self.parts

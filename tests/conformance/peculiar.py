@@ -353,6 +353,16 @@ def bad_values(row: Row) -> None:
                 raise AssertionError(f"{name}={value} is accepted")
 
 
+@plays("allow-failure", "AllowFailureTest#success")
+def without_a_crash(row: Row) -> None:
+    """Kestra's test starts it past the check of inputs, without the one that the flow demands."""
+    with test_of(row) as test:
+        story = begun(test, Given({"crash": "0"}))
+        test.run_until(None, story.execution)
+        story.note()
+        judge(row, story)
+
+
 @plays("state", "#set")
 def one_state_after_the_other(row: Row) -> None:
     wanted: list[tuple[str, str, Any]] = [
