@@ -12,7 +12,7 @@ import msgspec
 from kestrapy.errors import NotFound, UserError
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.inputs import resolve_inputs
-from kestrapy.machine.commands import ExecutionSubmitted, FlowSaveRequested, KillRequested
+from kestrapy.machine.commands import ExecutionSubmitted, KillRequested
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.ids import derive_execution_id
@@ -20,6 +20,7 @@ from kestrapy.model.registry import Kind
 from kestrapy.model.state import State
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.declarations import groups_named
+from kestrapy.servers.webserver.flows import save_requested
 from kestrapy.testing.errors import Stuck
 from kestrapy.testing.observed import ObservedExecution, lines_of
 from kestrapy.testing.results import Chosen, outcome_of
@@ -38,7 +39,8 @@ class FlowTest:
 
     Each is a path, or the text of a flow. Use it in a ``with`` statement. variables: what the
     expressions of all tasks may read beside their own. stand_ins: for task types that kestrapy does
-    not have. Raises FlowRefused for a flow that can't be saved.
+    not have. triggers: whether the flows' triggers fire while time passes. Raises FlowRefused for a
+    flow that can't be saved.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class FlowTest:
         *others: str | Path,
         variables: Mapping[str, Any] | None = None,
         stand_ins: Sequence[StandIn] = (),
+        triggers: bool = False,
     ):
         self._registry = with_stand_ins(REGISTRY, stand_ins)
         self.flows = [parse_flow(_text(it), self._registry) for it in (flow, *others)]
         self._stand_ins = stand_ins
+        self._triggers = triggers
         self._variables = dict(variables or {})
         self._revisions: dict[tuple[str, str], int] = {}
         self._executions: dict[str, ObservedExecution] = {}
@@ -58,7 +62,9 @@ class FlowTest:
 
     def __enter__(self) -> Self:
         groups = [key for flow in self.flows for key in groups_named(flow)]
-        self._servers = FlowTestServers(self._registry, groups, self._variables, self._stand_ins)
+        self._servers = FlowTestServers(
+            self._registry, groups, self._variables, self._stand_ins, self._triggers
+        )
         for flow in self.flows:
             self._save(flow)
         self._advance_until(self._are_saved, "the flows are saved")
@@ -100,8 +106,8 @@ class FlowTest:
         return self._revisions[key]
 
     def _save(self, flow: Flow) -> None:
-        request = FlowSaveRequested(flow.namespace, flow.id, flow.source, flow.disabled)
-        self.servers.send(request)
+        fired = flow if self._triggers else msgspec.structs.replace(flow, triggers=())
+        self.servers.send(save_requested(fired))
 
     def _are_saved(self) -> bool:
         return all((flow.namespace, flow.id) in self._revisions for flow in self.flows)

@@ -16,13 +16,15 @@ from kestrapy.assembly.parts import (
     Parts,
     WorkerOptions,
     build_executor,
+    build_scheduler,
     build_worker,
 )
 from kestrapy.config import DEFAULT_GROUP
+from kestrapy.errors import UserError
 from kestrapy.machine.commands import SettingSaveRequested
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import GROUP, GroupSettings, encode
-from kestrapy.ports.log import Partition
+from kestrapy.ports.log import Partition, SendError
 from kestrapy.servers.loop import Ticking
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.run_context import Tools
@@ -64,7 +66,8 @@ class CountedTokens:
 
 
 class FlowTestServers:
-    """An executor, and a worker for each group; nothing is kept when it is closed.
+    """An executor, a worker for each group, and a scheduler where triggers are to fire; nothing is
+    kept when it is closed.
 
     variables: what all expressions of tasks may read beside their own.
     """
@@ -75,6 +78,7 @@ class FlowTestServers:
         groups: Collection[str],
         variables: Mapping[str, Any],
         stand_ins: Sequence[StandIn],
+        triggers: bool,
     ):
         self._temporary = tempfile.TemporaryDirectory(prefix="kestrapy-")
         folder = Path(self._temporary.name)
@@ -91,7 +95,9 @@ class FlowTestServers:
         )
         self._real_clock = SystemClock()
         self._launcher = LateLauncher()
-        tools = Tools(self.blobs, self._launcher, self.clock, folder / "work", sleep=self.clock.sleep)
+        tools = Tools(
+            self.blobs, self._launcher, self.clock, folder / "work", sleep=self.clock.sleep
+        )
         real = TaskJobRunner(tools, variables)
         self.runner = FlowTestRunner(self.clock, real, stand_ins, variables)
         parts = self.parts
@@ -99,7 +105,10 @@ class FlowTestServers:
         self._producer = parts.log.producer()
         self._reader = parts.log.reader()
         self._reader.assign(dict.fromkeys(self._watched(), 0))
-        self._executor = build_executor(parts, OwnerOptions(lost_after=FOREVER), InlineThreads())
+        options, threads = OwnerOptions(lost_after=FOREVER), InlineThreads()
+        self._owners = [build_executor(parts, options, threads)]
+        if triggers:
+            self._owners.append(build_scheduler(parts, options, threads))
         self._workers = [self._worker(group) for group in parts.groups]
         for key, settings in parts.groups.items():
             self.send(SettingSaveRequested(GROUP, key, encode(settings)))
@@ -118,16 +127,23 @@ class FlowTestServers:
     def close(self) -> None:
         for worker in self._workers:
             worker.close()
-        self._executor.close()
+        for owner in self._owners:
+            owner.close()
         self._reader.close()
         self._producer.close()
         self._launcher.close()
         self._temporary.cleanup()
 
     def send(self, record: object) -> None:
+        """Raises UserError for one that the log does not take, such as one that is too large."""
+        refusals: list[SendError | None] = []
         for message in self.parts.router.messages(record):
-            self._producer.send(message)
+            self._producer.send(message, refusals.append)
         self._producer.flush(5.0)
+        for refusal in refusals:
+            if refusal is not None:
+                name = type(record).__name__
+                raise UserError(f"{name} is not taken: {refusal.failure.value}: {refusal.detail}")
 
     # Time
 
@@ -137,7 +153,7 @@ class FlowTestServers:
         """
         self.clock.move(milliseconds)
         self._await_tasks()
-        servers: list[Ticking] = [self._executor, *self._workers]
+        servers: list[Ticking] = [*self._owners, *self._workers]
         for server in servers:
             server.tick(self.clock.monotonic())
         said: list[Any] = []
@@ -153,14 +169,15 @@ class FlowTestServers:
 
     @property
     def works(self) -> bool:
-        """Whether a task works just now, or an executor has not yet folded what stands there."""
-        behind = any(shard.is_waiting for shard in self._executor.shards.values())
+        """Whether a task works just now, or an owner has not yet folded what stands there."""
+        behind = any(it.is_waiting for owner in self._owners for it in owner.shards.values())
         return behind or not self.runner.await_tasks(0.0)
 
     def next_due(self) -> int | None:
         """In how many ms something becomes due; None: nothing does, whatever time passes."""
         log_time = self.clock.wall()
-        timers = [shard.timers.next_due() for shard in self._executor.shards.values()]
+        shards = [shard for owner in self._owners for shard in owner.shards.values()]
+        timers = [shard.timers.next_due() for shard in shards]
         waits = [due - log_time for due in timers if due is not None]
         if (due := self.runner.next_due()) is not None:
             waits.append(due - self.clock.monotonic())

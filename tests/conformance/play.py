@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from kestrapy.errors import FlowRefused, InputRefused
+from kestrapy.errors import FlowRefused, UserError
 from kestrapy.language.flow import parse_flow
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.testing import FlowTest
@@ -101,9 +101,10 @@ def create(row: Row, match: re.Match[str]) -> None:
         with test_of(row) as test:
             try:
                 test.start(declared(test, given.inputs), given.labels)
-            except InputRefused as refusal:
+            except UserError as refusal:
                 assert state == "refused", f"{given.inputs} refused: {refusal}"
-                refused_for(row.facts, [str(problem) for problem in refusal.problems])
+                problems = getattr(refusal, "problems", [refusal])
+                refused_for(row.facts, [str(problem) for problem in problems])
             else:
                 assert state == "accepted", f"{given.inputs} is accepted"
 

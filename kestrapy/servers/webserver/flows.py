@@ -142,7 +142,7 @@ class FlowEndpoints:
         flows = self._web.flows
         before = flows.latest(flow.namespace, flow.id)
         lowest = before.revision if before else 1
-        self._web.sender.send(self._web.router.message(_save_requested(flow)))
+        self._web.sender.send(self._web.router.message(save_requested(flow)))
 
         def numbered() -> list[FlowRevision]:
             revisions = flows.revisions(flow.namespace, flow.id)
@@ -156,7 +156,8 @@ class FlowEndpoints:
         return numbered()[-1]
 
 
-def _save_requested(flow: Flow) -> FlowSaveRequested:
+def save_requested(flow: Flow) -> FlowSaveRequested:
+    """What saves a flow, its triggers included."""
     triggers = tuple(
         TriggerDefinition(
             id=it.id,

@@ -180,6 +180,29 @@ def test_a_file_is_given_as_a_path(tmp_path: Path) -> None:
             assert stored.read() == b"1,2"
 
 
+def test_inputs_that_the_log_does_not_take_are_refused() -> None:
+    source = flow(ret("it"), head="inputs:\n  - {id: text, type: STRING}")
+    with FlowTest(source) as test, pytest.raises(UserError, match="too large"):
+        test.run({"text": "x" * 5_000_000})
+
+
+SCHEDULED = """
+triggers:
+  - {id: hourly, type: io.kestra.plugin.core.trigger.Schedule, cron: "0 * * * *"}
+"""
+
+
+def test_schedules_fire_at_their_dates_where_a_test_wants_them_to() -> None:
+    source = flow(ret("it", "{{ trigger.date }}")) + SCHEDULED
+    with FlowTest(source, triggers=True) as test:
+        test.advance(3 * 3600)
+        found = [it["it"].outputs["value"] for it in test.executions]
+    assert [str(it)[:16] for it in found] == [f"2026-01-01T0{hour}:00" for hour in (1, 2, 3)]
+    with FlowTest(source) as test:
+        test.advance(3 * 3600)
+        assert test.executions == []
+
+
 def test_what_never_comes_is_said_with_how_far_it_came() -> None:
     with FlowTest(flow(ret("only"))) as test:
         test.run()
