@@ -31,7 +31,7 @@ check: venv
 
 # Kestra's own test flows, where the corpus lies beside this repository: how many come out as there.
 conformance: venv
-	$(BIN)/pytest --quiet tests/conformance
+	$(BIN)/pytest --quiet -m "not external" tests/conformance
 	$(BIN)/python -m tests.conformance --quiet
 
 # Clusters on virtual time, with faults: 200 of them; for so many seconds; with planted bugs.

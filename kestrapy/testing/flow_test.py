@@ -21,10 +21,11 @@ from kestrapy.model.state import State
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.declarations import groups_named
 from kestrapy.servers.webserver.flows import save_requested
+from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.errors import Stuck
 from kestrapy.testing.observed import ObservedExecution, lines_of
 from kestrapy.testing.results import Chosen, outcome_of
-from kestrapy.testing.servers import QUIET, FlowTestServers
+from kestrapy.testing.servers import QUIET, FlowTestServers, Wanted
 from kestrapy.testing.stand_ins import StandIn, with_stand_ins
 
 PATIENCE = 60
@@ -53,22 +54,21 @@ class FlowTest:
     ):
         self._registry = with_stand_ins(REGISTRY, stand_ins)
         self.flows = [parse_flow(_text(it), self._registry) for it in (flow, *others)]
-        self._stand_ins = stand_ins
-        self._triggers = triggers
-        self._variables = dict(variables or {})
+        groups = [key for flow in self.flows for key in groups_named(flow)]
+        self._wanted = Wanted(self._registry, groups, variables or {}, stand_ins, triggers)
         self._revisions: dict[tuple[str, str], int] = {}
         self._executions: dict[str, ObservedExecution] = {}
         self._servers: FlowTestServers | None = None
 
     def __enter__(self) -> Self:
-        groups = [key for flow in self.flows for key in groups_named(flow)]
-        self._servers = FlowTestServers(
-            self._registry, groups, self._variables, self._stand_ins, self._triggers
-        )
+        self._servers = self._start_servers(self._wanted)
         for flow in self.flows:
             self._save(flow)
         self._advance_until(self._are_saved, "the flows are saved")
         return self
+
+    def _start_servers(self, wanted: Wanted) -> FlowTestServers:
+        return FlowTestServers(wanted, VirtualClock())
 
     def __exit__(
         self,
@@ -106,7 +106,7 @@ class FlowTest:
         return self._revisions[key]
 
     def _save(self, flow: Flow) -> None:
-        fired = flow if self._triggers else msgspec.structs.replace(flow, triggers=())
+        fired = flow if self._wanted.triggers else msgspec.structs.replace(flow, triggers=())
         self.servers.send(save_requested(fired))
 
     def _are_saved(self) -> bool:

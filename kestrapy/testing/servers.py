@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from kestrapy.errors import UserError
 from kestrapy.machine.commands import SettingSaveRequested
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import GROUP, GroupSettings, encode
-from kestrapy.ports.log import Partition, SendError
+from kestrapy.ports.log import Log, Partition, SendError
 from kestrapy.servers.loop import Ticking
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.run_context import Tools
@@ -38,6 +39,8 @@ from kestrapy.wire.topics import Catalogue
 FOREVER = 100 * 365 * 24 * 3_600_000
 """ms: no worker is lost because the clock jumps."""
 SLOTS = 1_000
+TIMEOUT = 10.0
+"""Seconds for an answer of the log."""
 QUIET = (1, 10, 100, 100, 100)
 """ms by which the clock moves in rounds in which nothing was said; after them all is still."""
 
@@ -65,49 +68,57 @@ class CountedTokens:
         return f"{self._count:016x}"
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the servers of a test have to know. groups: keys of worker groups beside the default
+    one. variables: what all expressions of tasks may read beside their own. triggers: whether they
+    fire.
+    """
+
+    registry: Registry
+    groups: Collection[str] = ()
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    stand_ins: Sequence[StandIn] = ()
+    triggers: bool = False
+
+
 class FlowTestServers:
     """An executor, a worker for each group, and a scheduler where triggers are to fire; nothing is
     kept when it is closed.
 
-    variables: what all expressions of tasks may read beside their own.
+    log: one in memory where none is given; prefix: of its topics.
     """
 
     def __init__(
-        self,
-        registry: Registry,
-        groups: Collection[str],
-        variables: Mapping[str, Any],
-        stand_ins: Sequence[StandIn],
-        triggers: bool,
+        self, wanted: Wanted, clock: VirtualClock, log: Log | None = None, prefix: str = ""
     ):
         self._temporary = tempfile.TemporaryDirectory(prefix="kestrapy-")
         folder = Path(self._temporary.name)
-        self.clock = VirtualClock()
+        self.clock = clock
         self.blobs = LocalBlobs(folder / "storage")
+        groups = dict.fromkeys((DEFAULT_GROUP, *wanted.groups))
         self.parts = Parts(
-            log=MemoryLog(self.clock, session_ms=FOREVER),
+            log=log or MemoryLog(clock, session_ms=FOREVER),
             codec=Codec(),
-            catalogue=Catalogue(prefix="", shards=1, job_partitions=1),
-            registry=registry,
-            groups={key: GroupSettings(key) for key in dict.fromkeys((DEFAULT_GROUP, *groups))},
-            clock=self.clock,
+            catalogue=Catalogue(prefix, shards=1, job_partitions=1),
+            registry=wanted.registry,
+            groups={key: GroupSettings(key) for key in groups},
+            clock=clock,
             entropy=CountedTokens(),
         )
         self._real_clock = SystemClock()
         self._launcher = LateLauncher()
-        tools = Tools(
-            self.blobs, self._launcher, self.clock, folder / "work", sleep=self.clock.sleep
-        )
-        real = TaskJobRunner(tools, variables)
-        self.runner = FlowTestRunner(self.clock, real, stand_ins, variables)
+        tools = Tools(self.blobs, self._launcher, clock, folder / "work", sleep=clock.sleep)
+        real = TaskJobRunner(tools, wanted.variables)
+        self.runner = FlowTestRunner(clock, real, wanted.stand_ins, wanted.variables)
         parts = self.parts
-        parts.log.topics().create(parts.catalogue.specs(parts.groups), 5.0)
+        parts.log.topics().create(parts.catalogue.specs(parts.groups), TIMEOUT)
         self._producer = parts.log.producer()
         self._reader = parts.log.reader()
         self._reader.assign(dict.fromkeys(self._watched(), 0))
         options, threads = OwnerOptions(lost_after=FOREVER), InlineThreads()
         self._owners = [build_executor(parts, options, threads)]
-        if triggers:
+        if wanted.triggers:
             self._owners.append(build_scheduler(parts, options, threads))
         self._workers = [self._worker(group) for group in parts.groups]
         for key, settings in parts.groups.items():
@@ -139,7 +150,7 @@ class FlowTestServers:
         refusals: list[SendError | None] = []
         for message in self.parts.router.messages(record):
             self._producer.send(message, refusals.append)
-        self._producer.flush(5.0)
+        self._producer.flush(TIMEOUT)
         for refusal in refusals:
             if refusal is not None:
                 name = type(record).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 from kestrapy.errors import FlowRefused, UserError
@@ -40,9 +41,13 @@ def does(pattern: str) -> Callable[[Step], Step]:
     return declare
 
 
+FLOW_TEST: ContextVar[type[FlowTest]] = ContextVar("FLOW_TEST", default=FlowTest)
+"""What rows are played with."""
+
+
 def test_of(row: Row) -> FlowTest:
     """A test with the row's flows."""
-    return FlowTest(*row.paths, stand_ins=STAND_INS)
+    return FLOW_TEST.get()(*row.paths, stand_ins=STAND_INS)
 
 
 @does("")
