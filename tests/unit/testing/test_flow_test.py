@@ -10,7 +10,7 @@ import pytest
 
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, UserError
 from kestrapy.ports.tasks import TaskFailed
-from kestrapy.testing import FlowTest, StandIn, Stuck
+from kestrapy.testing import FlowTest, ObservedExecution, StandIn, Stuck
 
 DOCS = Path(__file__).parents[3] / "docs" / "testing-flows.md"
 DAY = 24 * 3_600_000
@@ -201,6 +201,18 @@ def test_schedules_fire_at_their_dates_where_a_test_wants_them_to() -> None:
     with FlowTest(source) as test:
         test.advance(3 * 3600)
         assert test.executions == []
+
+
+def test_each_group_that_a_flow_names_has_a_worker() -> None:
+    source = flow(ret("here"), ret("there", "1", ", workerGroup: {key: gpu}"))
+    with FlowTest(source) as test:
+        execution = test.run()
+    assert [run.worker_group for run in execution.task_runs] == ["default", "gpu"]
+
+
+def test_what_nobody_began_never_ends() -> None:
+    with FlowTest(flow(ret("it"))) as test, pytest.raises(Stuck, match="nobody is ended"):
+        test.run_until(None, ObservedExecution("nobody"))
 
 
 def test_what_never_comes_is_said_with_how_far_it_came() -> None:
