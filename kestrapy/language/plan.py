@@ -21,7 +21,7 @@ class Planned:
     """A task in its flow.
 
     parent_id: the flowable task around it, "" at the top. block, position: where among its
-    siblings, from 0. names: the paths of variables that its properties read.
+    siblings, from 0. names: the paths of variables that its properties read, and its type.
     """
 
     task: Task
@@ -43,7 +43,7 @@ class Plan:
         self._kinds = registry.tasks
         self.variables_text = msgspec.json.encode(flow.variables).decode()
         self.output_names = names_of([output.value for output in flow.outputs])
-        self._planned = {each.task.id: each for each in _plan_level(flow, "")}
+        self._planned = {each.task.id: each for each in _plan_level(flow, "", registry)}
         self._job_texts = {
             each.task.id: msgspec.json.encode(each.task).decode() for each in self._planned.values()
         }
@@ -88,7 +88,7 @@ class Plan:
         return self._job_texts[self.planned(task_id).task.id]
 
 
-def _plan_level(parent: Flow | Task, parent_id: str) -> Iterator[Planned]:
+def _plan_level(parent: Flow | Task, parent_id: str, registry: Registry) -> Iterator[Planned]:
     blocks: tuple[tuple[Block, tuple[Task, ...]], ...] = (
         ("tasks", parent.tasks),
         ("errors", parent.errors),
@@ -96,5 +96,7 @@ def _plan_level(parent: Flow | Task, parent_id: str) -> Iterator[Planned]:
     )
     for block, tasks in blocks:
         for position, task in enumerate(tasks):
-            yield Planned(task, parent_id, block, position, names_of(task.properties))
-            yield from _plan_level(task, task.id)
+            known = registry.tasks.get(task.type)
+            names = {*names_of(task.properties), *(known.reads if known else ())}
+            yield Planned(task, parent_id, block, position, tuple(sorted(names)))
+            yield from _plan_level(task, task.id, registry)

@@ -11,6 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
+Path = tuple[str, ...]
+"""A variable's name, and those of what is in it, such as ("taskrun", "value")."""
+
 
 class Kind(Enum):
     """Who moves a task run of this type forward."""
@@ -26,13 +29,14 @@ class Kind(Enum):
 @dataclass(frozen=True)
 class TaskType:
     """A task type. name: canonical. properties: the model of what it adds to the core
-    properties.
+    properties. reads: paths of variables that it reads beside those that its properties name.
     """
 
     name: str
     kind: Kind
     properties: type[BaseModel]
     aliases: tuple[str, ...] = ()
+    reads: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -32,8 +32,12 @@ _TIMEDELTA: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 
 class Properties(BaseModel):
-    """Base of all: frozen, camelCase in YAML, unknown properties refused."""
+    """Base of all: frozen, camelCase in YAML, unknown properties refused.
 
+    late: the properties, by their names in YAML, that the task renders itself while it runs.
+    """
+
+    late: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel)
 
 
@@ -83,13 +87,19 @@ def _check_expression(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _check_template(text: str) -> str:
+    if not has_expression(text):
+        raise ValueError(f"{text[:80]!r} does not fit here")
+    return text
+
+
 def _check_duration(text: str, info: ValidationInfo) -> str:
     if info.context == _RENDERED or not has_expression(text):
         parse_duration(text)
     return text
 
 
-def _from_json(value: Any) -> Any:
+def from_json(value: Any) -> Any:
     """A JSON text, as a template gives it where a list or map is wanted; anything else as it is."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{") or has_expression(value):
         return value
@@ -105,11 +115,14 @@ Text = Annotated[str, BeforeValidator(to_text)]
 Expression = Annotated[str, AfterValidator(_check_expression)]
 """A template that gives the value when the task runs."""
 
+Template = Annotated[str, AfterValidator(_check_template)]
+"""An expression that stands in a property of ``late``, and gives the value when it is rendered."""
+
 Duration = Annotated[str, AfterValidator(_check_duration)]
 """An ISO-8601 duration, or a template of one."""
 
-TextList = Annotated[list[Text] | Expression, BeforeValidator(_from_json)]
+TextList = Annotated[list[Text] | Expression, BeforeValidator(from_json)]
 """A list of strings, or a template of one (rendered: always a list)."""
 
-TextMap = Annotated[dict[str, Text] | Expression, BeforeValidator(_from_json)]
+TextMap = Annotated[dict[str, Text] | Expression, BeforeValidator(from_json)]
 """A map of strings, or a template of one (rendered: always a map)."""

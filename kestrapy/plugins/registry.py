@@ -5,14 +5,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pydantic import BaseModel
-
 from kestrapy.errors import NotFound
-from kestrapy.model.registry import Kind, Registry, TaskType, TriggerType, index
-from kestrapy.plugins.tasks.debug import ReturnProperties, ReturnTask
-from kestrapy.plugins.tasks.execution import FailProperties, FailTask
+from kestrapy.model.registry import Kind, Path, Registry, TaskType, TriggerType, index
+from kestrapy.plugins.properties import Properties
+from kestrapy.plugins.tasks.debug import EchoProperties, EchoTask, ReturnProperties, ReturnTask
+from kestrapy.plugins.tasks.execution import (
+    AssertProperties,
+    AssertTask,
+    FailProperties,
+    FailTask,
+)
 from kestrapy.plugins.tasks.flow import FlowableProperties, SleepProperties, SleepTask
 from kestrapy.plugins.tasks.log import LogProperties, LogTask
+from kestrapy.plugins.tasks.metric import PublishProperties, PublishTask
+from kestrapy.plugins.tasks.output import OutputValuesProperties, OutputValuesTask
 from kestrapy.plugins.tasks.script import (
     CommandsProperties,
     CommandsTask,
@@ -29,42 +35,44 @@ _SCRIPTS = "io.kestra.plugin.scripts"
 
 
 class _Runnable(NamedTuple):
-    """instant: returns within microseconds and waits for nothing, so that it needs no thread."""
+    """instant: returns within microseconds and waits for nothing, so that it needs no thread.
+
+    reads: paths of variables that it reads beside those that its properties name.
+    """
 
     name: str
     aliases: tuple[str, ...]
-    properties: type[BaseModel]
+    properties: type[Properties]
     task: RunnableTask
     instant: bool = False
+    reads: tuple[Path, ...] = ()
 
 
+_INSTANT = [
+    _Runnable(f"{_CORE}.{name}", aliases, properties, task, True)
+    for name, aliases, properties, task in (
+        ("log.Log", (f"{_OLD}.log.Log", "log"), LogProperties, LogTask()),
+        ("debug.Return", (f"{_OLD}.debugs.Return", "return"), ReturnProperties, ReturnTask()),
+        ("debug.Echo", (f"{_OLD}.debugs.Echo",), EchoProperties, EchoTask()),
+        ("output.OutputValues", (), OutputValuesProperties, OutputValuesTask()),
+        ("execution.Fail", (f"{_OLD}.executions.Fail", "fail"), FailProperties, FailTask()),
+        ("execution.Assert", (), AssertProperties, AssertTask()),
+        ("metric.Publish", (), PublishProperties, PublishTask()),
+    )
+]
+_SCRIPT_TYPES = [
+    _Runnable(f"{_SCRIPTS}.{name}", (name.lower(),), properties, task)
+    for name, properties, task in (
+        ("shell.Script", ScriptProperties, ShellScriptTask()),
+        ("shell.Commands", CommandsProperties, CommandsTask()),
+        ("python.Script", ScriptProperties, PythonScriptTask()),
+        ("python.Commands", CommandsProperties, CommandsTask()),
+    )
+]
 _RUNNABLES = [
-    _Runnable(f"{_CORE}.log.Log", (f"{_OLD}.log.Log", "log"), LogProperties, LogTask(), True),
-    _Runnable(
-        f"{_CORE}.debug.Return",
-        (f"{_OLD}.debugs.Return", "return"),
-        ReturnProperties,
-        ReturnTask(),
-        True,
-    ),
-    _Runnable(
-        f"{_CORE}.execution.Fail",
-        (f"{_OLD}.executions.Fail", "fail"),
-        FailProperties,
-        FailTask(),
-        True,
-    ),
+    *_INSTANT,
     _Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
-    _Runnable(f"{_SCRIPTS}.shell.Script", ("shell.script",), ScriptProperties, ShellScriptTask()),
-    _Runnable(
-        f"{_SCRIPTS}.shell.Commands", ("shell.commands",), CommandsProperties, CommandsTask()
-    ),
-    _Runnable(
-        f"{_SCRIPTS}.python.Script", ("python.script",), ScriptProperties, PythonScriptTask()
-    ),
-    _Runnable(
-        f"{_SCRIPTS}.python.Commands", ("python.commands",), CommandsProperties, CommandsTask()
-    ),
+    *_SCRIPT_TYPES,
 ]
 _FLOWABLES = [
     TaskType(
@@ -88,7 +96,7 @@ _SCHEDULE = TriggerType(
 
 REGISTRY = Registry(
     tasks=index(
-        [TaskType(it.name, Kind.RUNNABLE, it.properties, it.aliases) for it in _RUNNABLES]
+        [TaskType(it.name, Kind.RUNNABLE, it.properties, it.aliases, it.reads) for it in _RUNNABLES]
         + _FLOWABLES
     ),
     triggers=index([_SCHEDULE]),
@@ -103,7 +111,7 @@ def runnable(type_name: str) -> RunnableTask:
     return _find(type_name).task
 
 
-def properties_of(type_name: str) -> type[BaseModel]:
+def properties_of(type_name: str) -> type[Properties]:
     """The model of what a runnable type adds. Raises NotFound as ``runnable`` does."""
     return _find(type_name).properties
 

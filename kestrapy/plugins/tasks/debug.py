@@ -1,8 +1,9 @@
-"""Return: gives a rendered text as its output."""
+"""Return gives a rendered text as its output; Echo writes one to the log."""
 
 from __future__ import annotations
 
 from kestrapy.plugins.properties import Properties, Text
+from kestrapy.plugins.tasks.log import Level
 from kestrapy.ports.tasks import TaskContext, TaskOutcome
 
 
@@ -17,3 +18,19 @@ class ReturnTask:
 
     def run(self, properties: ReturnProperties, context: TaskContext) -> TaskOutcome:
         return TaskOutcome(outputs={"value": properties.format})
+
+
+class EchoProperties(Properties):
+    """format: the text; null for none. level: of the log line, INFO by default."""
+
+    format: Text | None = None
+    level: Level = "INFO"
+
+
+class EchoTask:
+    """``io.kestra.plugin.core.debug.Echo``, which Log has replaced."""
+
+    def run(self, properties: EchoProperties, context: TaskContext) -> TaskOutcome:
+        if properties.format is not None:
+            context.log(properties.level, properties.format)
+        return TaskOutcome()

@@ -10,12 +10,15 @@ from kestrapy.ports.tasks import TaskContext, TaskOutcome
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 """From the least to the most important."""
 
+Level = Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR"] | Expression
+"""A level, or a template of one."""
+
 
 class LogProperties(Properties):
     """message: one, or a list of them. level: TRACE, DEBUG, INFO (the default), WARN or ERROR."""
 
     message: list[Text] | Text
-    level: Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR"] | Expression = "INFO"
+    level: Level = "INFO"
 
 
 class LogTask:

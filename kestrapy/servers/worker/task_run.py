@@ -86,8 +86,10 @@ class TaskThread:
     def _try(self) -> TaskOutcome:
         task = self._job.task
         try:
-            rendered = self._rendered(task.properties)
-            properties = validate_rendered(properties_of(task.type), rendered)
+            model = properties_of(task.type)
+            late = {name: it for name, it in task.properties.items() if name in model.late}
+            at_once = {name: it for name, it in task.properties.items() if name not in late}
+            properties = validate_rendered(model, self._rendered(at_once) | late)
             return runnable(task.type).run(properties, self._context)
         except TaskFailed as error:
             return TaskOutcome(State.FAILED, error.outputs, str(error))

@@ -17,6 +17,7 @@ ALIASES = {
     "io.kestra.core.tasks.log.Log": "io.kestra.plugin.core.log.Log",
     "io.kestra.core.tasks.debugs.Return": "io.kestra.plugin.core.debug.Return",
     "io.kestra.core.tasks.executions.Fail": "io.kestra.plugin.core.execution.Fail",
+    "io.kestra.core.tasks.debugs.Echo": "io.kestra.plugin.core.debug.Echo",
     "sleep": "io.kestra.plugin.core.flow.Sleep",
     "sequential": "io.kestra.plugin.core.flow.Sequential",
     "io.kestra.core.tasks.flows.Parallel": "io.kestra.plugin.core.flow.Parallel",
@@ -48,7 +49,11 @@ def test_only_tasks_that_wait_for_nothing_are_instant() -> None:
     assert {name.rsplit(".", 1)[1] for name in instant if is_instant(name)} == {
         "Log",
         "Return",
+        "Echo",
+        "OutputValues",
         "Fail",
+        "Assert",
+        "Publish",
     }
 
 
