@@ -24,6 +24,7 @@ from kestrapy.model.flow import Flow
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
+from kestrapy.ports.places import execution_folder
 from kestrapy.servers.declarations import groups_named
 from kestrapy.wire.kestra_json import execution_json
 
@@ -81,13 +82,13 @@ def store_files(
     cluster: LocalCluster, flow: Flow, execution_id: str, given: dict[str, Any]
 ) -> dict[str, Any]:
     """Put the files of FILE inputs into internal storage; given then holds their URIs."""
-    folder = "/".join([*flow.namespace.split("."), flow.id, "executions", execution_id, "inputs"])
+    folder = f"{execution_folder(flow.namespace, flow.id, execution_id)}/inputs"
     for declared in flow.inputs:
         value = given.get(declared.id)
         if declared.type != "FILE" or value is None or value.startswith("kestra://"):
             continue
         path = Path(value)
-        uri = f"kestra:///{folder}/{declared.id}/{path.name}"
+        uri = f"{folder}/{declared.id}/{path.name}"
         try:
             with path.open("rb") as content:
                 cluster.blobs.put(uri, content)

@@ -26,12 +26,39 @@ from kestrapy.plugins.tasks.script import (
     ScriptProperties,
     ShellScriptTask,
 )
+from kestrapy.plugins.tasks.storage import (
+    ConcatProperties,
+    ConcatTask,
+    DeleteProperties,
+    DeleteTask,
+    LocalFilesProperties,
+    LocalFilesTask,
+    PurgeProperties,
+    PurgeTask,
+    ReverseProperties,
+    ReverseTask,
+    SizeProperties,
+    SizeTask,
+    WriteProperties,
+    WriteTask,
+)
+from kestrapy.plugins.tasks.storage_items import (
+    DeduplicateItemsProperties,
+    DeduplicateItemsTask,
+    FilterItemsProperties,
+    FilterItemsTask,
+)
+from kestrapy.plugins.tasks.storage_split import SplitProperties, SplitTask
 from kestrapy.plugins.triggers import ScheduleProperties
 from kestrapy.ports.tasks import RunnableTask
 
 _CORE = "io.kestra.plugin.core"
 _OLD = "io.kestra.core.tasks"
 _SCRIPTS = "io.kestra.plugin.scripts"
+
+
+_STARTER = (("trigger", "executionId"), ("trigger", "flowId"), ("trigger", "namespace"))
+"""The execution that started a task's own: its files are within the task's reach."""
 
 
 class _Runnable(NamedTuple):
@@ -69,8 +96,29 @@ _SCRIPT_TYPES = [
         ("python.Commands", CommandsProperties, CommandsTask()),
     )
 ]
+_STORAGE = [
+    _Runnable(f"{_CORE}.storage.{name}", (f"{_OLD}.storages.{name}", *more), properties, task)
+    for name, more, properties, task in (
+        ("Write", (), WriteProperties, WriteTask()),
+        ("Concat", (), ConcatProperties, ConcatTask()),
+        ("Split", (), SplitProperties, SplitTask()),
+        ("Reverse", (), ReverseProperties, ReverseTask()),
+        ("Size", (), SizeProperties, SizeTask()),
+        ("Delete", (), DeleteProperties, DeleteTask()),
+        ("FilterItems", (), FilterItemsProperties, FilterItemsTask()),
+        ("DeduplicateItems", (), DeduplicateItemsProperties, DeduplicateItemsTask()),
+        ("LocalFiles", (), LocalFilesProperties, LocalFilesTask()),
+        (
+            "PurgeCurrentExecutionFiles",
+            (f"{_CORE}.storage.PurgeExecution", f"{_OLD}.storages.PurgeExecution"),
+            PurgeProperties,
+            PurgeTask(),
+        ),
+    )
+]
 _RUNNABLES = [
     *_INSTANT,
+    *_STORAGE,
     _Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
     *_SCRIPT_TYPES,
 ]

@@ -20,6 +20,9 @@ class Blobs(Protocol):
     def put(self, uri: str, content: IO[bytes]) -> None:
         """Store content, replacing what was there; readers see all of it or none."""
 
+    def create(self, uri: str, content: IO[bytes]) -> bool:
+        """Store content unless something is there; of many at once one does. -> whether it did."""
+
     def open(self, uri: str) -> IO[bytes]:
         """Raises NotFound."""
 

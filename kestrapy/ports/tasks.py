@@ -30,7 +30,10 @@ class TaskFailed(Exception):
 
 
 class TaskContext(Protocol):
-    """What one run of a task may use. Made by the worker, valid until ``run`` returns."""
+    """What one run of a task may use. Made by the worker, valid until ``run`` returns.
+
+    blobs: internal storage within the task's reach: its execution's files and its namespace's.
+    """
 
     execution_id: str
     task_run_id: str
@@ -62,6 +65,19 @@ class TaskContext(Protocol):
 
     def output_uri(self, name: str) -> str:
         """Where in internal storage a file that this run puts out belongs."""
+
+    @property
+    def execution_folder(self) -> str:
+        """Where in internal storage the files of its execution are: a URI without a last slash."""
+
+    def namespace_blobs(self, namespace: str) -> Blobs:
+        """The files, pairs and states of a namespace."""
+
+    def variable(self, *path: str) -> Any:
+        """A variable that its type reads, None where there is none."""
+
+    def now(self) -> int:
+        """Epoch ms."""
 
     def wait(self, seconds: float) -> bool:
         """Sleep, but no longer than until the run is to end. -> True when it is to end."""

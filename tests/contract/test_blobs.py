@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,26 @@ def test_a_put_that_breaks_off_changes_nothing(blobs: Blobs, before: bytes | Non
     if before is not None:
         with blobs.open("kestra:///a") as content:
             assert content.read() == before
+
+
+def test_create_stores_once(blobs: Blobs) -> None:
+    assert blobs.create("kestra:///a/b", io.BytesIO(b"first"))
+    assert not blobs.create("kestra:///a/b", io.BytesIO(b"second"))
+    with blobs.open("kestra:///a/b") as content:
+        assert content.read() == b"first"
+    assert list(blobs.list("kestra:///")) == ["kestra:///a/b"]
+
+
+def test_of_many_that_create_at_once_one_does(blobs: Blobs) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        done = list(
+            threads.map(
+                lambda number: blobs.create("kestra:///a", io.BytesIO(b"%d" % number)), range(8)
+            )
+        )
+    assert done.count(True) == 1
+    with blobs.open("kestra:///a") as content:
+        assert content.read() == b"%d" % done.index(True)
 
 
 def test_what_is_not_there(blobs: Blobs, tmp_path: Path) -> None:
@@ -117,6 +138,7 @@ def test_a_listed_uri_can_be_opened(blobs: Blobs) -> None:
 def test_refused_uris(blobs: Blobs, uri: str, tmp_path: Path) -> None:
     for call in (
         lambda: put(blobs, uri),
+        lambda: blobs.create(uri, io.BytesIO(b"x")),
         lambda: blobs.open(uri),
         lambda: blobs.fetch(uri, tmp_path / "copy"),
         lambda: blobs.exists(uri),
@@ -146,5 +168,7 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="can't have files below"):
         put(local, "kestra:///a/b")
     put(local, "kestra:///c/d")
-    with pytest.raises(UserError, match="can't have files below"):
-        put(local, "kestra:///c")
+    for store in (local.put, local.create):
+        for uri in ("kestra:///c", "kestra:///a/b", "kestra:///a/b/c"):
+            with pytest.raises(UserError, match="can't have files below"):
+                store(uri, io.BytesIO(b"x"))

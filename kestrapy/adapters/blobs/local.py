@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote
@@ -16,6 +16,8 @@ from kestrapy.ports.blobs import SCHEME
 _UNFINISHED = ".unfinished"
 """Folder of what is being put: beside the files, for a rename works within one file system only."""
 
+_NO_FOLDER = "{}: a file can't have files below it"
+
 
 class LocalBlobs:
     """The port ``Blobs`` over the folder base, which is made if it doesn't exist."""
@@ -25,6 +27,19 @@ class LocalBlobs:
         (self._base / _UNFINISHED).mkdir(parents=True, exist_ok=True)
 
     def put(self, uri: str, content: IO[bytes]) -> None:
+        self._store(uri, content, lambda unfinished, target: unfinished.replace(target))
+
+    def create(self, uri: str, content: IO[bytes]) -> bool:
+        target = self._path(uri)
+        if target.is_dir():
+            raise UserError(_NO_FOLDER.format(uri))
+        try:
+            self._store(uri, content, lambda unfinished, target: target.hardlink_to(unfinished))
+        except FileExistsError:
+            return False
+        return True
+
+    def _store(self, uri: str, content: IO[bytes], publish: Callable[[Path, Path], object]) -> None:
         target = self._path(uri)
         handle, name = tempfile.mkstemp(dir=self._base / _UNFINISHED)
         try:
@@ -32,10 +47,13 @@ class LocalBlobs:
                 shutil.copyfileobj(content, unfinished)
                 unfinished.flush()
                 os.fsync(handle)  # else a power cut may leave the name with nothing in it
-            target.parent.mkdir(parents=True, exist_ok=True)
-            Path(name).replace(target)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            raise UserError(f"{uri}: a file can't have files below it") from None
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise NotADirectoryError from None
+            publish(Path(name), target)
+        except (NotADirectoryError, IsADirectoryError):
+            raise UserError(_NO_FOLDER.format(uri)) from None
         finally:
             Path(name).unlink(missing_ok=True)
 

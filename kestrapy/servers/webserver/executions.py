@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from kestrapy.errors import Conflict, InputRefused, NotFound, Problem, UserError
 from kestrapy.machine.commands import KillRequested
 from kestrapy.model.ids import shard_of, time_of
-from kestrapy.ports.blobs import SCHEME
+from kestrapy.ports.places import execution_folder
 from kestrapy.ports.store import ExecutionSearch, Order, StoredExecution
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import (
@@ -132,8 +132,7 @@ class ExecutionEndpoints:
     ) -> Response:
         """Download a file of the execution: of its inputs, or of its tasks' outputs."""
         found = await self.found(execution_id, request)
-        folder = found.namespace.replace(".", "/")
-        own = f"{SCHEME}/{folder}/{found.flow_id}/executions/{execution_id}/"
+        own = f"{execution_folder(found.namespace, found.flow_id, execution_id)}/"
         if not query.path.startswith(own):  # and storage takes no way out of the folder
             raise UserError(f"{query.path!r} is no file of this execution: they start with {own}")
         size = await run_in_threadpool(self._web.blobs.size, query.path)

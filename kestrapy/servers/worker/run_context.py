@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 import threading
@@ -12,13 +13,17 @@ from urllib.parse import quote
 
 import msgspec
 
-from kestrapy.errors import InvariantViolated
+from kestrapy.errors import InvariantViolated, UserError
 from kestrapy.language.expression import render_value
 from kestrapy.model.flow import Task
 from kestrapy.plugins.tasks.log import LEVELS
-from kestrapy.ports.blobs import SCHEME, Blobs
+from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.clock import Clock
+from kestrapy.ports.places import execution_folder
 from kestrapy.ports.processes import Launcher, Process
+from kestrapy.servers.worker.reach import reach_of_namespace, reach_of_run
+
+_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
 class JobTask(msgspec.Struct, frozen=True):
@@ -69,13 +74,15 @@ class RunContext:
         self.flow_id = job.flow_id
         self.attempt = job.attempt
         self.epoch = job.epoch
-        self.blobs = tools.blobs
+        self._tools = tools
+        trigger = job.variables.get("trigger")
+        self.blobs: Blobs = reach_of_run(
+            tools.blobs, job.namespace, job.flow_id, job.execution_id, trigger
+        )
         self._killable = _KillableLauncher(tools.launcher)
         self.launcher: Launcher = self._killable
         self._variables = job.variables
         self._sinks = sinks
-        self._folder = tools.folder
-        self._sleep = tools.sleep
         self._working_dir: Path | None = None
         self._ending = threading.Event()
         level = job.task.log_level
@@ -84,8 +91,9 @@ class RunContext:
     @property
     def working_dir(self) -> Path:
         if self._working_dir is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            made = tempfile.mkdtemp(prefix=f"{self.task_run_id}-{self.epoch}-", dir=self._folder)
+            folder = self._tools.folder
+            folder.mkdir(parents=True, exist_ok=True)
+            made = tempfile.mkdtemp(prefix=f"{self.task_run_id}-{self.epoch}-", dir=folder)
             self._working_dir = Path(made).resolve()
         return self._working_dir
 
@@ -103,21 +111,30 @@ class RunContext:
         self._sinks.on_metric(name, kind, value, tags)
 
     def output_uri(self, name: str) -> str:
-        place = (
-            *self.namespace.split("."),
-            self.flow_id,
-            "executions",
-            self.execution_id,
-            "tasks",
-            self.task_id,
-            self.task_run_id,
-            str(self.epoch),  # so that a superseded epoch can't overwrite what was accepted
-            quote(name),
-        )
-        return f"{SCHEME}/{'/'.join(place)}"
+        # With the epoch, so that a superseded one can't overwrite what was accepted.
+        run = f"{self.task_id}/{self.task_run_id}/{self.epoch}"
+        return f"{self.execution_folder}/tasks/{run}/{quote(name)}"
+
+    @property
+    def execution_folder(self) -> str:
+        return execution_folder(self.namespace, self.flow_id, self.execution_id)
+
+    def namespace_blobs(self, namespace: str) -> Blobs:
+        if not _NAMESPACE.fullmatch(namespace):
+            raise UserError(f"{namespace!r} is no namespace, such as company.team")
+        return reach_of_namespace(self._tools.blobs, namespace)
+
+    def variable(self, *path: str) -> Any:
+        value: Any = self._variables
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return value
+
+    def now(self) -> int:
+        return self._tools.clock.wall()
 
     def wait(self, seconds: float) -> bool:
-        return self._sleep(self._ending, seconds)
+        return self._tools.sleep(self._ending, seconds)
 
     @property
     def ending(self) -> bool:

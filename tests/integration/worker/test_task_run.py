@@ -167,17 +167,17 @@ def test_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_files_go_in_and_out(bench: Bench) -> None:
-    bench.blobs.put("kestra:///somewhere/data.csv", io.BytesIO(b"1,2"))
+    bench.blobs.put("kestra:///company/team/_files/data.csv", io.BytesIO(b"1,2"))
     outcome = bench.run(
         "shell.commands",
         inputFiles={
             "{{ inputs.name }}.txt": "for {{ inputs.name }}",
-            "deep/copy.csv": "kestra:///somewhere/data.csv",
+            "deep/copy.csv": "kestra:///company/team/_files/data.csv",
         },
-        env={"DATA": "kestra:///somewhere/data.csv"},
+        env={"DATA": "kestra:///company/team/_files/data.csv"},
         commands=[
             "cat Ada.txt deep/copy.csv > 'a b.out'",
-            "cat kestra:///somewhere/data.csv $DATA > deep/c.out",
+            "cat kestra:///company/team/_files/data.csv $DATA > deep/c.out",
             "echo dir > {{ outputDir }}/d; ln -s /etc/passwd e.out",
             "test -d {{ workingDir }}/deep",
         ],
@@ -202,8 +202,10 @@ def test_files_go_in_and_out(bench: Bench) -> None:
         ({"inputFiles": {"../x": "y"}}, "not below the working directory"),
         ({"inputFiles": {"/tmp/x": "y"}}, "not below the working directory"),
         ({"outputFiles": ["../*"]}, "not below the working directory"),
-        ({"inputFiles": {"x": "kestra:///nothing"}}, "kestra:///nothing is not in"),
-        ({"commands": ["cat kestra:///nothing"]}, "kestra:///nothing is not in"),
+        ({"inputFiles": {"x": "kestra:///company/team/_files/none"}}, "_files/none is not in"),
+        ({"commands": ["cat kestra:///company/team/_files/none"]}, "_files/none is not in"),
+        ({"commands": ["cat kestra:///other/x"]}, "kestra:///other/x is out of this task's reach"),
+        ({"inputFiles": {"x": "kestra:///other/x"}}, "out of this task's reach"),
         ({"commands": ["x" * 200_000]}, "put them into a file of inputFiles"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -60,3 +62,16 @@ def test_a_job_text_holds_the_task() -> None:
 def test_an_unknown_task() -> None:
     with pytest.raises(NotFound, match=r"the flow n\.f revision 0 has no task `x`"):
         PLAN.task("x")
+
+
+def test_names_that_a_type_reads_by_itself() -> None:
+    reads = (("taskrun", "value"), ("inputs", "x"))
+    tasks = {name: replace(it, reads=reads) for name, it in REGISTRY.tasks.items()}
+    plan = Plan(FLOW, replace(REGISTRY, tasks=tasks))
+    assert plan.names("c") == (("inputs", "x"), ("taskrun", "value"))
+    assert plan.names("b") == (
+        ("inputs", "x"),
+        ("inputs", "y"),
+        ("outputs", "a"),
+        ("taskrun", "value"),
+    )
