@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kestrapy.errors import NotFound
 from kestrapy.model.registry import Kind, Path, Registry, TaskType, TriggerType, index
 from kestrapy.plugins.properties import Properties
+from kestrapy.plugins.tasks import kv, state
 from kestrapy.plugins.tasks.debug import EchoProperties, EchoTask, ReturnProperties, ReturnTask
 from kestrapy.plugins.tasks.execution import (
     AssertProperties,
@@ -18,6 +19,14 @@ from kestrapy.plugins.tasks.execution import (
 from kestrapy.plugins.tasks.flow import FlowableProperties, SleepProperties, SleepTask
 from kestrapy.plugins.tasks.log import LogProperties, LogTask
 from kestrapy.plugins.tasks.metric import PublishProperties, PublishTask
+from kestrapy.plugins.tasks.namespace import (
+    DeleteFilesProperties,
+    DeleteFilesTask,
+    DownloadFilesProperties,
+    DownloadFilesTask,
+    UploadFilesProperties,
+    UploadFilesTask,
+)
 from kestrapy.plugins.tasks.output import OutputValuesProperties, OutputValuesTask
 from kestrapy.plugins.tasks.script import (
     CommandsProperties,
@@ -116,9 +125,33 @@ _STORAGE = [
         ),
     )
 ]
+_SHARED = [
+    _Runnable(f"{_CORE}.{name}", aliases, properties, task, reads=reads)
+    for name, aliases, properties, task, reads in (
+        ("kv.Set", (), kv.SetProperties, kv.SetTask(), ()),
+        ("kv.Put", (), kv.PutProperties, kv.PutTask(), ()),
+        ("kv.Get", (), kv.GetProperties, kv.GetTask(), ()),
+        ("kv.GetKeys", (), kv.GetKeysProperties, kv.GetKeysTask(), ()),
+        ("kv.Delete", (), kv.DeleteProperties, kv.DeleteTask(), ()),
+        ("kv.PurgeKV", (), kv.PurgeProperties, kv.PurgeTask(), ()),
+        ("state.Set", (f"{_OLD}.states.Set",), state.SetProperties, state.SetTask(), state.READS),
+        ("state.Get", (f"{_OLD}.states.Get",), state.GetProperties, state.GetTask(), state.READS),
+        (
+            "state.Delete",
+            (f"{_OLD}.states.Delete",),
+            state.DeleteProperties,
+            state.DeleteTask(),
+            state.READS,
+        ),
+        ("namespace.UploadFiles", (), UploadFilesProperties, UploadFilesTask(), _STARTER),
+        ("namespace.DownloadFiles", (), DownloadFilesProperties, DownloadFilesTask(), ()),
+        ("namespace.DeleteFiles", (), DeleteFilesProperties, DeleteFilesTask(), ()),
+    )
+]
 _RUNNABLES = [
     *_INSTANT,
     *_STORAGE,
+    *_SHARED,
     _Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
     *_SCRIPT_TYPES,
 ]

@@ -1,4 +1,4 @@
-"""Values that a task renders itself: late, for each item, or always to texts."""
+"""Values after rendering, and those that a task renders itself: late, or always to texts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from kestrapy.language.expression import has_expression
 from kestrapy.plugins.properties import to_text
-from kestrapy.ports.tasks import TaskContext
+from kestrapy.ports.tasks import TaskContext, TaskFailed
 
 
 def render_text(template: Any, context: TaskContext) -> str:
@@ -33,3 +33,15 @@ def render_texts(value: Any, context: TaskContext) -> Any:
             return [render_texts(item, context) for item in value]
         case _:
             return value
+
+
+def as_list(value: list[str] | str) -> list[str]:
+    """A TextList after rendering; a single text is a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+def as_map(value: dict[str, str] | str) -> dict[str, str]:
+    """A TextMap after rendering, which is always a map."""
+    if isinstance(value, str):
+        raise TaskFailed(f"expected a map, not {value[:80]!r}")
+    return value

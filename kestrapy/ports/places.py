@@ -1,32 +1,43 @@
 """Where in internal storage things are kept: folders, as ``kestra:///`` URIs without a last slash.
 
-A namespace's own folders begin with an underscore, which no flow's id does.
+What belongs to a namespace is apart from all executions: no namespace begins with an underscore.
 """
 
 from __future__ import annotations
 
+import re
+
+from kestrapy.errors import UserError
 from kestrapy.ports.blobs import SCHEME
+
+FILES = f"{SCHEME}/_files"
+PAIRS = f"{SCHEME}/_kv"
+STATES = f"{SCHEME}/_states"
+
+_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,149}")
 
 
 def execution_folder(namespace: str, flow_id: str, execution_id: str) -> str:
     """Of an execution: its inputs, and what its tasks put out."""
-    return f"{_folder(namespace)}/{flow_id}/executions/{execution_id}"
+    return f"{SCHEME}/{namespace.replace('.', '/')}/{flow_id}/executions/{execution_id}"
 
 
 def namespace_files(namespace: str) -> str:
-    """Of a namespace's files."""
-    return f"{_folder(namespace)}/_files"
+    """Of a namespace's files. Raises UserError for what is no namespace, as those below do."""
+    return f"{FILES}/{_checked(namespace)}"
 
 
 def namespace_pairs(namespace: str) -> str:
     """Of a namespace's key-value pairs."""
-    return f"{_folder(namespace)}/_kv"
+    return f"{PAIRS}/{_checked(namespace)}"
 
 
 def namespace_states(namespace: str) -> str:
-    """Of what the tasks ``state.*`` keep."""
-    return f"{_folder(namespace)}/_states"
+    """Of what the tasks ``state.*`` keep for a namespace and its flows."""
+    return f"{STATES}/{_checked(namespace)}"
 
 
-def _folder(namespace: str) -> str:
-    return f"{SCHEME}/{namespace.replace('.', '/')}"
+def _checked(namespace: str) -> str:
+    if not _NAMESPACE.fullmatch(namespace):
+        raise UserError(f"{namespace[:80]!r} is no namespace, such as company.team")
+    return namespace

@@ -33,6 +33,7 @@ class TaskContext(Protocol):
     """What one run of a task may use. Made by the worker, valid until ``run`` returns.
 
     blobs: internal storage within the task's reach: its execution's files and its namespace's.
+    shared: what namespaces keep there, for types that a property tells the namespace.
     """
 
     execution_id: str
@@ -43,6 +44,7 @@ class TaskContext(Protocol):
     attempt: int
     epoch: int
     blobs: Blobs
+    shared: Blobs
     launcher: Launcher
 
     @property
@@ -69,9 +71,6 @@ class TaskContext(Protocol):
     @property
     def execution_folder(self) -> str:
         """Where in internal storage the files of its execution are: a URI without a last slash."""
-
-    def namespace_blobs(self, namespace: str) -> Blobs:
-        """The files, pairs and states of a namespace."""
 
     def variable(self, *path: str) -> Any:
         """A variable that its type reads, None where there is none."""

@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from kestrapy.plugins.properties import Expression, Properties, Text, TextList, TextMap
+from kestrapy.plugins.rendering import as_list, as_map
 from kestrapy.plugins.runners.output_lines import OutputLines
 from kestrapy.plugins.runners.process import TaskRunner, base_environment, run_process
+from kestrapy.plugins.tasks.namespace_files import NamespaceFiles
 from kestrapy.plugins.tasks.script_files import (
     Fetched,
     folder_variables,
@@ -30,7 +32,8 @@ class _Common(Properties):
     beforeCommands: lines run first. interpreter: what is given the lines, ["/bin/sh", "-c"] by
     default. env: further variables of the process. failFast: stop at the first line that fails (set
     -e), true by default. inputFiles: text or kestra:/// URI by name. outputFiles: globs of what to
-    keep. containerImage: of no effect with the Process runner.
+    keep. namespaceFiles: which of a namespace's files are put into the working directory; none by
+    default. containerImage: of no effect with the Process runner.
     """
 
     before_commands: TextList = Field(default_factory=list)
@@ -42,7 +45,7 @@ class _Common(Properties):
     task_runner: TaskRunner = TaskRunner()
     container_image: Text | None = None
     warning_on_std_err: bool | None = None
-    namespace_files: None = Field(default=None, exclude=True)
+    namespace_files: NamespaceFiles | None = None
 
     @field_validator("warning_on_std_err", mode="after")
     @classmethod
@@ -52,11 +55,6 @@ class _Common(Properties):
                 "true is not supported: lines of stderr are logged at WARN and change no state"
             )
         return value
-
-    @field_validator("namespace_files", mode="before")
-    @classmethod
-    def refuse_namespace_files(cls, value: Any) -> None:
-        raise ValueError("namespaceFiles is not supported yet: use inputFiles")
 
 
 class ScriptProperties(_Common):
@@ -96,22 +94,12 @@ class PythonScriptTask:
         return _run(properties, [shlex.join([python or sys.executable, str(script)])], fetched)
 
 
-def as_list(value: list[str] | str) -> list[str]:
-    """A TextList after rendering; a single text is a list of one."""
-    return [value] if isinstance(value, str) else value
-
-
-def as_map(value: dict[str, str] | str) -> dict[str, str]:
-    """A TextMap after rendering, which is always a map."""
-    if isinstance(value, str):
-        raise TaskFailed(f"expected a map, not {value[:80]!r}")
-    return value
-
-
 def _run(properties: _Common, lines: list[str], fetched: Fetched) -> TaskOutcome:
     context = fetched.context
     if properties.container_image is not None:
         context.log("WARN", "containerImage has no effect with the Process task runner")
+    if properties.namespace_files is not None:
+        properties.namespace_files.load(context)
     write_input_files(as_map(properties.input_files), context)
     output = OutputLines(context)
     code = run_process(

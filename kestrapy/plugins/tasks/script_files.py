@@ -57,16 +57,22 @@ def fetch(uri: str, target: Path, context: TaskContext) -> None:
 
 def write_input_files(files: Mapping[str, str], context: TaskContext) -> None:
     """Each file at its name below the working directory: a text, or a copy of what a URI names."""
-    root = context.working_dir.resolve()
     for name, content in files.items():
-        target = (root / name).resolve()
-        if not target.is_relative_to(root) or target == root or "\0" in name:
-            raise TaskFailed(f"inputFiles: {name!r} is not below the working directory")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = place_below(context.working_dir, name)
         if _URI.fullmatch(content):
             fetch(content, target, context)
         else:
             target.write_text(content, encoding="utf-8")
+
+
+def place_below(root: Path, name: str) -> Path:
+    """The path of a file below a folder, whose folders are made. Raises TaskFailed."""
+    root = root.resolve()
+    target = (root / name).resolve()
+    if not target.is_relative_to(root) or target == root or "\0" in name:
+        raise TaskFailed(f"inputFiles: {name!r} is not below the working directory")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target
 
 
 def store_output_files(globs: Sequence[str], context: TaskContext) -> dict[str, str]:
@@ -76,7 +82,7 @@ def store_output_files(globs: Sequence[str], context: TaskContext) -> dict[str, 
     Links that lead out of the working directory are left alone.
     """
     root = context.working_dir.resolve()
-    found = dict(_match(root, globs))
+    found = dict(match(root, globs))
     output_dir = root / _OUTPUT_FOLDER
     found |= {str(it.relative_to(output_dir)): it for it in _files_below(output_dir, root)}
     stored = {}
@@ -87,7 +93,7 @@ def store_output_files(globs: Sequence[str], context: TaskContext) -> dict[str, 
     return stored
 
 
-def _match(root: Path, globs: Sequence[str]) -> Iterator[tuple[str, Path]]:
+def match(root: Path, globs: Sequence[str]) -> Iterator[tuple[str, Path]]:
     for glob in globs:
         pattern = PurePosixPath(glob)
         if not glob or pattern.is_absolute() or ".." in pattern.parts:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from kestrapy.language.expression import has_expression
 from kestrapy.plugins.properties import Expression, Properties, Text, TextList, TextMap
-from kestrapy.plugins.tasks.script import as_list, as_map
+from kestrapy.plugins.rendering import as_list, as_map
 from kestrapy.plugins.tasks.script_files import fetch, store_output_files, write_input_files
 from kestrapy.plugins.tasks.streams import chunks, file_name, rows_backwards, store
 from kestrapy.ports.tasks import TaskContext, TaskFailed, TaskOutcome

@@ -9,6 +9,9 @@ from typing import IO, Any
 from kestrapy.errors import UserError
 from kestrapy.ports.blobs import SCHEME, Blobs
 from kestrapy.ports.places import (
+    FILES,
+    PAIRS,
+    STATES,
     execution_folder,
     namespace_files,
     namespace_pairs,
@@ -82,13 +85,10 @@ def reach_of_run(
             readable: tuple[str, ...] = (execution_folder(of, flow, starter),)
         case _:
             readable = ()
-    return Reach(blobs, (own, *_folders(namespace)), readable)
+    shared = (namespace_files(namespace), namespace_pairs(namespace), namespace_states(namespace))
+    return Reach(blobs, (own, *shared), readable)
 
 
-def reach_of_namespace(blobs: Blobs, namespace: str) -> Reach:
-    """The files, pairs and states of a namespace."""
-    return Reach(blobs, _folders(namespace))
-
-
-def _folders(namespace: str) -> tuple[str, ...]:
-    return (namespace_files(namespace), namespace_pairs(namespace), namespace_states(namespace))
+def reach_of_namespaces(blobs: Blobs) -> Reach:
+    """The files, pairs and states of all namespaces."""
+    return Reach(blobs, (FILES, PAIRS, STATES))

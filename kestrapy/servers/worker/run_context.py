@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 import threading
@@ -13,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from kestrapy.errors import InvariantViolated, UserError
+from kestrapy.errors import InvariantViolated
 from kestrapy.language.expression import render_value
 from kestrapy.model.flow import Task
 from kestrapy.plugins.tasks.log import LEVELS
@@ -21,9 +20,7 @@ from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.clock import Clock
 from kestrapy.ports.places import execution_folder
 from kestrapy.ports.processes import Launcher, Process
-from kestrapy.servers.worker.reach import reach_of_namespace, reach_of_run
-
-_NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
+from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
 
 
 class JobTask(msgspec.Struct, frozen=True):
@@ -79,6 +76,7 @@ class RunContext:
         self.blobs: Blobs = reach_of_run(
             tools.blobs, job.namespace, job.flow_id, job.execution_id, trigger
         )
+        self.shared: Blobs = reach_of_namespaces(tools.blobs)
         self._killable = _KillableLauncher(tools.launcher)
         self.launcher: Launcher = self._killable
         self._variables = job.variables
@@ -118,11 +116,6 @@ class RunContext:
     @property
     def execution_folder(self) -> str:
         return execution_folder(self.namespace, self.flow_id, self.execution_id)
-
-    def namespace_blobs(self, namespace: str) -> Blobs:
-        if not _NAMESPACE.fullmatch(namespace):
-            raise UserError(f"{namespace!r} is no namespace, such as company.team")
-        return reach_of_namespace(self._tools.blobs, namespace)
 
     def variable(self, *path: str) -> Any:
         value: Any = self._variables

@@ -167,17 +167,17 @@ def test_environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_files_go_in_and_out(bench: Bench) -> None:
-    bench.blobs.put("kestra:///company/team/_files/data.csv", io.BytesIO(b"1,2"))
+    bench.blobs.put("kestra:///_files/company.team/data.csv", io.BytesIO(b"1,2"))
     outcome = bench.run(
         "shell.commands",
         inputFiles={
             "{{ inputs.name }}.txt": "for {{ inputs.name }}",
-            "deep/copy.csv": "kestra:///company/team/_files/data.csv",
+            "deep/copy.csv": "kestra:///_files/company.team/data.csv",
         },
-        env={"DATA": "kestra:///company/team/_files/data.csv"},
+        env={"DATA": "kestra:///_files/company.team/data.csv"},
         commands=[
             "cat Ada.txt deep/copy.csv > 'a b.out'",
-            "cat kestra:///company/team/_files/data.csv $DATA > deep/c.out",
+            "cat kestra:///_files/company.team/data.csv $DATA > deep/c.out",
             "echo dir > {{ outputDir }}/d; ln -s /etc/passwd e.out",
             "test -d {{ workingDir }}/deep",
         ],
@@ -202,8 +202,11 @@ def test_files_go_in_and_out(bench: Bench) -> None:
         ({"inputFiles": {"../x": "y"}}, "not below the working directory"),
         ({"inputFiles": {"/tmp/x": "y"}}, "not below the working directory"),
         ({"outputFiles": ["../*"]}, "not below the working directory"),
-        ({"inputFiles": {"x": "kestra:///company/team/_files/none"}}, "_files/none is not in"),
-        ({"commands": ["cat kestra:///company/team/_files/none"]}, "_files/none is not in"),
+        (
+            {"inputFiles": {"x": "kestra:///_files/company.team/none"}},
+            "company.team/none is not in",
+        ),
+        ({"commands": ["cat kestra:///_files/company.team/none"]}, "company.team/none is not in"),
         ({"commands": ["cat kestra:///other/x"]}, "kestra:///other/x is out of this task's reach"),
         ({"inputFiles": {"x": "kestra:///other/x"}}, "out of this task's reach"),
         ({"commands": ["x" * 200_000]}, "put them into a file of inputFiles"),
@@ -247,3 +250,39 @@ def test_too_many_outputs_end_the_process(bench: Bench) -> None:
     outcome = bench.run("python.script", script=script)
     assert outcome.state is State.FAILED
     assert "larger than" in outcome.error
+
+
+def test_namespace_files_of_a_script(bench: Bench) -> None:
+    for path in ("main.py", "lib/a.py", "notes.txt"):
+        bench.blobs.put(f"kestra:///_files/company.team/{path}", io.BytesIO(b"own"))
+    bench.blobs.put("kestra:///_files/other/main.py", io.BytesIO(b"other"))
+
+    def found(**namespace_files: Any) -> dict[str, str]:
+        outcome = bench.run(
+            "shell.commands",
+            commands=["true"],
+            outputFiles=["**/*"],
+            namespaceFiles=namespace_files,
+        )
+        assert outcome.state is State.SUCCESS, outcome
+        return {
+            name: bench.content(uri).decode()
+            for name, uri in outcome.outputs["outputFiles"].items()
+        }
+
+    assert found() == {"main.py": "own", "lib/a.py": "own", "notes.txt": "own"}
+    assert found(enabled=False) == {}
+    assert found(include=["*.py"]) == {"main.py": "own"}
+    assert found(exclude=["/lib/**", "notes.txt"]) == {"main.py": "own"}
+    both = ["company.team", "other"]
+    assert found(namespaces=both, include=["main.py"]) == {"main.py": "other"}
+    assert found(namespaces=both, include=["main.py"], ifExists="IGNORE") == {"main.py": "own"}
+    assert found(namespaces=both, include=["main.py"], folderPerNamespace=True) == {
+        "company.team/main.py": "own",
+        "other/main.py": "other",
+    }
+    assert found(namespaces=both, include=["main.py"], ifExists="WARN") == {"main.py": "own"}
+    assert ("WARN", "namespaceFiles: main.py is there already, and is kept") in bench.logs
+    properties = {"namespaces": both, "ifExists": "FAIL"}
+    outcome = bench.run("shell.commands", commands=["true"], namespaceFiles=properties)
+    assert outcome.error == "namespaceFiles: main.py is there already, and ifExists is FAIL"

@@ -118,7 +118,7 @@ def test_purge_deletes_the_files_of_the_own_execution_alone(bench: Bench) -> Non
     uris = [given(bench, b"1", f"{OWN}/inputs/{number:04}") for number in range(1_003)]
     others = [
         given(bench, b"x", "kestra:///company/team/flow/executions/execution2/x"),
-        given(bench, b"x", "kestra:///company/team/_files/x"),
+        given(bench, b"x", "kestra:///_files/company.team/x"),
     ]
     outputs = bench.done(f"{STORAGE}.PurgeCurrentExecutionFiles")
     assert outputs == {"uris": uris[:1_000], "count": 1_003}
@@ -252,8 +252,8 @@ def test_deduplicate_keeps_the_last_of_each_key(bench: Bench) -> None:
         "kestra:///company/team/flow/executions/another/x",
         "kestra:///company/team/flow/executions/execution2/x",
         "kestra:///company/team/other/executions/execution/x",
-        "kestra:///company/_files/x",
-        "kestra:///company/team2/_files/x",
+        "kestra:///_files/company/x",
+        "kestra:///_files/company.team2/x",
         "kestra:///x",
         f"{OWN}",
         f"{OWN}/../another/x",
@@ -282,7 +282,7 @@ def test_others_files_are_out_of_reach(bench: Bench, uri: str) -> None:
 
 
 def test_namespace_files_are_within_reach(bench: Bench) -> None:
-    uri = given(bench, b"12", "kestra:///company/team/_files/scripts/a.py")
+    uri = given(bench, b"12", "kestra:///_files/company.team/scripts/a.py")
     assert bench.done(f"{STORAGE}.Size", uri=uri) == {"size": 2}
 
 

@@ -86,7 +86,8 @@ def test_accepted_when_saved(alias: str, properties: dict[str, Any]) -> None:
         ("return", {"fromat": "x"}, "fromat"),
         ("sleep", {"duration": "5 seconds"}, "ISO-8601"),
         ("sequential", {"concurrency": 1}, "concurrency"),
-        ("shell.script", {"script": "x", "namespaceFiles": {"enabled": True}}, "not supported yet"),
+        ("shell.script", {"script": "x", "namespaceFiles": {"ifExists": "KEEP"}}, "does not fit"),
+        ("shell.script", {"script": "x", "namespaceFiles": {"enable": True}}, "enable"),
         ("shell.script", {"script": "x", "warningOnStdErr": True}, "true is not supported"),
         (
             "shell.script",
