@@ -17,6 +17,12 @@ from kestrapy.plugins.tasks.execution import (
     FailTask,
 )
 from kestrapy.plugins.tasks.flow import FlowableProperties, SleepProperties, SleepTask
+from kestrapy.plugins.tasks.http import (
+    DownloadProperties,
+    DownloadTask,
+    RequestProperties,
+    RequestTask,
+)
 from kestrapy.plugins.tasks.log import LogProperties, LogTask
 from kestrapy.plugins.tasks.metric import PublishProperties, PublishTask
 from kestrapy.plugins.tasks.namespace import (
@@ -148,8 +154,22 @@ _SHARED = [
         ("namespace.DeleteFiles", (), DeleteFilesProperties, DeleteFilesTask(), ()),
     )
 ]
+_HTTP = [
+    _Runnable(
+        f"{_CORE}.http.{name}",
+        (f"io.kestra.plugin.fs.http.{name}",),
+        properties,
+        task,
+        reads=_STARTER,
+    )
+    for name, properties, task in (
+        ("Request", RequestProperties, RequestTask()),
+        ("Download", DownloadProperties, DownloadTask()),
+    )
+]
 _RUNNABLES = [
     *_INSTANT,
+    *_HTTP,
     *_STORAGE,
     *_SHARED,
     _Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -71,6 +72,9 @@ class TaskContext(Protocol):
     @property
     def execution_folder(self) -> str:
         """Where in internal storage the files of its execution are: a URI without a last slash."""
+
+    def on_end(self, wake: Callable[[], None]) -> AbstractContextManager[None]:
+        """Within it, wake is called once the run is to end, from another thread, or at once."""
 
     def variable(self, *path: str) -> Any:
         """A variable that its type reads, None where there is none."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -83,6 +84,8 @@ class RunContext:
         self._sinks = sinks
         self._working_dir: Path | None = None
         self._ending = threading.Event()
+        self._lock = threading.Lock()
+        self._wakes: list[Callable[[], None]] = []
         level = job.task.log_level
         self._lowest = LEVELS.index(level) if level in LEVELS else 0
 
@@ -117,6 +120,19 @@ class RunContext:
     def execution_folder(self) -> str:
         return execution_folder(self.namespace, self.flow_id, self.execution_id)
 
+    @contextmanager
+    def on_end(self, wake: Callable[[], None]) -> Iterator[None]:
+        with self._lock:
+            self._wakes.append(wake)
+            ending = self.ending
+        try:
+            if ending:
+                wake()
+            yield
+        finally:
+            with self._lock:  # and so never during a call of it
+                self._wakes.remove(wake)
+
     def variable(self, *path: str) -> Any:
         value: Any = self._variables
         for name in path:
@@ -135,7 +151,11 @@ class RunContext:
 
     def end(self, grace: float) -> None:
         """Wake it up, and end its processes within grace seconds. From any thread."""
-        self._ending.set()
+        with self._lock:
+            already = self.ending
+            self._ending.set()
+            for wake in [] if already else self._wakes:
+                wake()
         self._killable.kill(grace)
 
     def close(self) -> None:
