@@ -224,10 +224,31 @@ class LocalStorage(Section):
     base_path: Path | None = Field(None, description="The folder; unset: `storage` in `dataDir`.")
 
 
-class Storage(Section):
-    """Where files of executions are kept."""
+class S3Storage(Section):
+    """Files of executions, in a bucket; credentials as AWS's clients look for them."""
 
-    local: LocalStorage = Field(LocalStorage(), description="In a folder that servers share.")
+    bucket: str = Field("", description="The bucket, which has to exist.")
+    prefix: str = Field("", description="What all keys begin with: a folder's name, or nothing.")
+    endpoint: str | None = Field(
+        None, pattern="^https?://[^@]+$", description="URL of what is not AWS, such as MinIO."
+    )
+    region: str | None = Field(None, min_length=1, description="The bucket's region.")
+
+
+class Storage(Section):
+    """Where files of executions, namespaces' files and pairs are kept."""
+
+    type: Literal["local", "s3"] = Field(
+        "local", description="`local`: in a folder that servers share; `s3`: in a bucket."
+    )
+    local: LocalStorage = LocalStorage()
+    s3: S3Storage = S3Storage()
+
+    @model_validator(mode="after")
+    def _bucket_is_named(self) -> Self:
+        if self.type == "s3" and not self.s3.bucket:
+            raise ValueError("type s3 needs s3.bucket: name the bucket")
+        return self
 
 
 class Webserver(Section):

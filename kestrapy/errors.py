@@ -15,6 +15,7 @@
     │   ├── SettingsRefused       a configuration that can't be used
     │   ├── LogUnavailable        the log did not answer within its deadline
     │   │   └── MemberBroken      a group's member can't go on: it has to be made anew
+    │   ├── StorageUnavailable    the internal storage did not answer, or refused
     │   ├── SchemaRegistryFailed  the schema registry did not answer, or refused a schema of ours
     │   ├── ProducerDead          this process has to be started anew; nothing is lost
     │   ├── TopicUnfit            a topic is missing, or has a setting that would lose records
@@ -114,6 +115,10 @@ class MemberBroken(LogUnavailable):
     Another member has its instance id, be it only its own former self, whose joining went through
     though the answer was lost; or its partitions were given to it, and where to begin was not.
     """
+
+
+class StorageUnavailable(OperatorError):
+    """The internal storage did not answer, or refused; the text names the file and why."""
 
 
 class SchemaRegistryFailed(OperatorError):

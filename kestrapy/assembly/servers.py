@@ -17,7 +17,6 @@ from prometheus_client import REGISTRY as METRICS
 from prometheus_client import Gauge
 from pydantic import ValidationError
 
-from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.kafka.log import KafkaLog
 from kestrapy.adapters.process.launcher import connect_to_supervisor, gone_workers
 from kestrapy.adapters.system import SystemClock, SystemEntropy
@@ -31,6 +30,7 @@ from kestrapy.assembly.parts import (
     build_scheduler,
     build_worker,
 )
+from kestrapy.assembly.storage import blobs_of
 from kestrapy.config import Settings
 from kestrapy.errors import LogUnavailable, SettingsRefused, TopicUnfit
 from kestrapy.model.declaring import declared_groups
@@ -233,9 +233,7 @@ def run_worker(settings: Settings) -> int:
         lease=settings.worker.lease,
         grace=settings.worker.termination_grace_period,
     )
-    tools = Tools(
-        LocalBlobs(settings.storage_path), supervisor, parts.clock, settings.home / "work"
-    )
+    tools = Tools(blobs_of(settings), supervisor, parts.clock, settings.home / "work")
     worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
     _measure_worker(worker)
     with (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 
-from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.sql.queries import SqlQueries
 from kestrapy.adapters.sql.schema import upgrade
 from kestrapy.assembly.parts import board_of
 from kestrapy.assembly.servers import ensure_topics, parts_of, stopping
+from kestrapy.assembly.storage import blobs_of
 from kestrapy.config import Settings
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.settings_catalogue import SettingsCatalogue
@@ -41,7 +41,7 @@ def run_webserver(settings: Settings) -> None:
             router=parts.router,
             queries=queries,
             flows=flows,
-            blobs=LocalBlobs(settings.storage_path),
+            blobs=blobs_of(settings),
             registry=parts.registry,
             settings=catalogue,
             board=board,

@@ -3,21 +3,55 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import boto3
+import httpx
 import pytest
+from moto.server import ThreadedMotoServer
 
 from kestrapy.adapters.blobs.local import LocalBlobs
-from kestrapy.errors import NotFound, UserError
+from kestrapy.adapters.blobs.s3 import S3Blobs
+from kestrapy.assembly.storage import blobs_of
+from kestrapy.config import Settings
+from kestrapy.errors import NotFound, StorageUnavailable, UserError
 from kestrapy.ports.blobs import Blobs
 
 
-@pytest.fixture(params=["local"])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Blobs]:
-    assert request.param == "local"
-    yield LocalBlobs(tmp_path / "storage")
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    """A server of moto's that speaks S3, in a thread."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], S3Blobs]]:
+    """Makes storage of a prefix in a bucket of the test's own."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket="files")
+    yield lambda prefix: S3Blobs("files", prefix, s3_endpoint, "us-east-1")
+    moto_reset(s3_endpoint)
+
+
+def moto_reset(endpoint: str) -> None:
+    httpx.post(f"{endpoint}/moto-api/reset", trust_env=False).raise_for_status()
+
+
+@pytest.fixture(params=["local", "s3", "s3 below a prefix"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    if request.param == "local":
+        return LocalBlobs(tmp_path / "storage")
+    made: S3Blobs = request.getfixturevalue("bucket")("" if request.param == "s3" else "/team/own/")
+    return made
 
 
 def put(blobs: Blobs, uri: str, content: bytes = b"x") -> None:
@@ -172,3 +206,53 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
         for uri in ("kestra:///c", "kestra:///a/b", "kestra:///a/b/c"):
             with pytest.raises(UserError, match="can't have files below"):
                 store(uri, io.BytesIO(b"x"))
+
+
+# -- S3 alone --------------------------------------------------------------------------------------
+
+
+def test_large_files_and_many(bucket: Callable[[str], S3Blobs], tmp_path: Path) -> None:
+    """More than one part of an upload, and more than one page of a list."""
+    blobs = bucket("")
+    content = bytes(range(256)) * 4096 * 17  # 17 MiB
+    put(blobs, "kestra:///large", content)
+    blobs.fetch("kestra:///large", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == content
+    for number in range(1_005):
+        put(blobs, f"kestra:///many/{number:04}")
+    found = list(blobs.list("kestra:///many"))
+    assert found == [f"kestra:///many/{number:04}" for number in range(1_005)]
+
+
+def test_the_settings_choose(bucket: Callable[[str], S3Blobs], s3_endpoint: str) -> None:
+    s3 = {"bucket": "files", "prefix": "own", "endpoint": s3_endpoint, "region": "us-east-1"}
+    chosen = blobs_of(Settings.model_validate({"storage": {"type": "s3", "s3": s3}}))
+    put(chosen, "kestra:///a")
+    assert list(bucket("").list("kestra:///")) == ["kestra:///own/a"]
+
+
+def test_prefixes_keep_storages_apart(bucket: Callable[[str], S3Blobs]) -> None:
+    one, other = bucket("one"), bucket("other/deep")
+    put(one, "kestra:///a")
+    put(other, "kestra:///b")
+    assert list(one.list("kestra:///")) == ["kestra:///a"]
+    assert list(other.list("kestra:///")) == ["kestra:///b"]
+    assert not one.exists("kestra:///b")
+
+
+def test_a_bucket_that_is_not_there(
+    bucket: Callable[[str], S3Blobs], s3_endpoint: str, tmp_path: Path
+) -> None:
+    blobs = S3Blobs("none", "", s3_endpoint, "us-east-1")
+    with pytest.raises(StorageUnavailable, match=r"kestra:///a: .*NoSuchBucket"):
+        put(blobs, "kestra:///a")
+    with pytest.raises(StorageUnavailable, match="NoSuchBucket"):
+        blobs.open("kestra:///a")
+    with pytest.raises(StorageUnavailable, match="NoSuchBucket"):
+        list(blobs.list("kestra:///"))
+
+
+def test_nobody_answers(bucket: Callable[[str], S3Blobs]) -> None:
+    blobs = S3Blobs("files", "", "http://127.0.0.1:1", "us-east-1")
+    with pytest.raises(StorageUnavailable, match=r"kestra:///a: .*127\.0\.0\.1:1"):
+        blobs.size("kestra:///a")

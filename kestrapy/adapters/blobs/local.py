@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
+from kestrapy.adapters.blobs.paths import names_in
 from kestrapy.errors import NotFound, UserError
 from kestrapy.ports.blobs import SCHEME
 
@@ -93,13 +94,9 @@ class LocalBlobs:
 
         Raises UserError for what leads, or could lead, out of the base.
         """
-        if not uri.startswith(f"{SCHEME}/"):
-            raise UserError(f"{uri!r} is no URI of the internal storage: it starts with {SCHEME}/")
-        parts = unquote(uri[len(SCHEME) + 1 :]).split("/")
-        if {"", ".", ".."} & set(parts) or parts[0] == _UNFINISHED or "\0" in "".join(parts):
-            raise UserError(
-                f"{uri!r} is no URI of a file: give names between single slashes, no '..'"
-            )
+        parts = names_in(uri)
+        if parts[0] == _UNFINISHED:
+            raise UserError(f"{uri!r} is no URI of a file: its first name is the storage's own")
         path = self._base.joinpath(*parts)
         if not path.resolve().is_relative_to(self._base):
             raise UserError(f"{uri!r} leads out of the internal storage")
