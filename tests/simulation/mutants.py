@@ -194,11 +194,11 @@ def _outputs_with_gaps() -> Patches:
 def _fence_that_a_zombie_wins_back() -> Patches:
     real = Checkpoints.write
 
-    def write(self: Checkpoints, snapshot: Any, outputs: Any = ()) -> Outcome:
-        outcome = real(self, snapshot, outputs)
+    def write(self: Checkpoints, *args: Any, **options: Any) -> Outcome:
+        outcome = real(self, *args, **options)
         if outcome is Outcome.ABORTED:
             self.transactions.begin_epoch(1.0)
-            return real(self, snapshot, outputs)
+            return real(self, *args, **options)
         return outcome
 
     yield patch.object(Checkpoints, "write", write)
