@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kestrapy.errors import DeclarationRefused, ExpressionError, FlowRefused, Problem
-from kestrapy.language.expression import has_expression, names_of
+from kestrapy.language.expression import has_expression, names_of, value_needs_world
 from kestrapy.language.fields import Fields, plain
 from kestrapy.language.problems import Problems, near, shown
 from kestrapy.language.yaml_source import Path, parse
@@ -108,11 +108,16 @@ def _read_tags(fields: Fields) -> tuple[str, ...]:
 
 def _check_template(problems: Problems, path: Path, text: str) -> None:
     try:
+        needs_world = value_needs_world(text)
         odd = sorted({path[0] for path in names_of(text)} - ROOTS)
     except ExpressionError as error:
         problems.add(path, str(error))
         return
-    if odd:
+    if needs_world:
+        problems.add(
+            path, "a worker group is chosen before there is a worker: read variables alone"
+        )
+    elif odd:
         problems.add(
             path,
             f"a worker group can't be chosen by `{odd[0]}`{near(odd[0], ROOTS)}"

@@ -2,8 +2,8 @@
 
     compile_template("Hello {{ inputs.name ?? 'you' }}").render({"inputs": {}})   # Hello you
 
-A template reads variables and nothing else: no attribute or method of a Python object, no clock, no
-file. Its work and its output are counted and bounded, so that a fold may render it.
+A template reads variables, and the World where a worker gives one: no attribute of a Python object,
+no clock, no file. Its work and output are counted and bounded, so that a fold may render it.
 """
 
 from kestrapy.language.expression.reading import Path
@@ -13,14 +13,18 @@ from kestrapy.language.expression.template import (
     compile_template,
     has_expression,
     render_value,
+    value_needs_world,
 )
+from kestrapy.language.expression.world import World
 
 __all__ = [
     "Path",
     "Template",
+    "World",
     "compile_template",
     "has_expression",
     "names_of",
     "render_value",
     "select",
+    "value_needs_world",
 ]

@@ -1,9 +1,10 @@
 """The grammar of an expression: one rule per level of precedence, loosest first.
 
 The levels are Pebble's (CoreExtension) with Kestra's ``??``: a unary operator binds tightest, then
-the fallbacks, ``~``, filters, and only then arithmetic. A new operator is a token in one level;
-filters, tests and functions are names that ``syntax.Builder`` looks up, so that they need no new
-rule.
+the fallbacks, ``~`` and filters, and only then arithmetic. What follows a filter applies to its
+result, so that ``a | upper ~ b | trim`` reads from left to right. A new operator is a token in one
+level; filters, tests and functions are names that ``syntax.Builder`` looks up, so that they need no
+new rule.
 """
 
 GRAMMAR = r"""
@@ -20,15 +21,16 @@ GRAMMAR = r"""
     | tested IS NAME [arguments]             -> test
     | tested IS NOT NAME [arguments]         -> test_not
 ?compared: sum
-    | compared COMPARISON sum                -> binary
+    | compared (COMPARISON | IN) sum         -> binary
 ?sum: product
     | sum SIGN product                       -> binary
 ?product: filtered
     | product FACTOR filtered                -> binary
-?filtered: joined
-    | filtered "|" NAME [arguments]          -> filter
-?joined: fallback
-    | joined TILDE fallback                  -> binary
+?filtered: fallback
+    | piped
+    | filtered TILDE fallback                -> binary
+?piped: filtered "|" NAME [arguments]        -> filter
+    | piped (COALESCE | IF_UNDEFINED) unary  -> fallback
 ?fallback: unary
     | fallback (COALESCE | IF_UNDEFINED) unary -> fallback
     | fallback RANGE unary                   -> range
@@ -36,6 +38,7 @@ GRAMMAR = r"""
     | (NOT | SIGN) unary                     -> unary
 ?operand: primary
     | operand "." NAME                       -> attribute
+    | operand "." NAME arguments             -> method
     | operand "[" choice "]"                 -> item
 ?primary: NAME                               -> variable
     | NAME arguments                         -> call
@@ -62,6 +65,7 @@ TRUE.2: /(true|TRUE)\b/
 FALSE.2: /(false|FALSE)\b/
 NULL.2: /(null|NULL|none|NONE)\b/
 COMPARISON.2: /==|!=|<=|>=|<|>|equals\b/
+IN.2: /(isIn|isNotIn|in)\b/
 SIGN: "+" | "-"
 FACTOR: "*" | "/" | "%"
 TILDE: "~"

@@ -124,9 +124,9 @@ class Logical:
 
     def evaluate(self, scope: Scope) -> bool:
         scope.step()
-        if _truth(scope, self.symbol, self.left.evaluate(scope)) == self.until:
+        if truth(scope, self.symbol, self.left.evaluate(scope)) == self.until:
             return self.until
-        return _truth(scope, self.symbol, self.right.evaluate(scope))
+        return truth(scope, self.symbol, self.right.evaluate(scope))
 
     def parts(self) -> tuple[Node, ...]:
         return (self.left, self.right)
@@ -138,7 +138,7 @@ class Not:
 
     def evaluate(self, scope: Scope) -> bool:
         scope.step()
-        return not _truth(scope, "not", self.operand.evaluate(scope))
+        return not truth(scope, "not", self.operand.evaluate(scope))
 
     def parts(self) -> tuple[Node, ...]:
         return (self.operand,)
@@ -172,7 +172,7 @@ class Choice:
 
     def evaluate(self, scope: Scope) -> Any:
         scope.step()
-        chosen = _truth(scope, "? :", self.condition.evaluate(scope))
+        chosen = truth(scope, "? :", self.condition.evaluate(scope))
         return (self.then if chosen else self.otherwise).evaluate(scope)
 
     def parts(self) -> tuple[Node, ...]:
@@ -185,7 +185,8 @@ class ListOf:
 
     def evaluate(self, scope: Scope) -> list[Any]:
         scope.step()
-        return [item.evaluate(scope) for item in self.items]
+        made: list[Any] = scope.weigh([item.evaluate(scope) for item in self.items])
+        return made
 
     def parts(self) -> tuple[Node, ...]:
         return self.items
@@ -199,13 +200,16 @@ class MapOf:
 
     def evaluate(self, scope: Scope) -> dict[str, Any]:
         scope.step()
-        return {scope.text(key.evaluate(scope)): it.evaluate(scope) for key, it in self.entries}
+        made = {scope.text(key.evaluate(scope)): it.evaluate(scope) for key, it in self.entries}
+        scope.weigh(made)
+        return made
 
     def parts(self) -> tuple[Node, ...]:
         return tuple(node for entry in self.entries for node in entry)
 
 
-def _truth(scope: Scope, symbol: str, value: Any) -> bool:
+def truth(scope: Scope, symbol: str, value: Any) -> bool:
+    """A boolean as it is, else an error about the operator or tag that needs one."""
     if isinstance(value, bool):
         return value
     raise scope.error(f"`{symbol}` needs a boolean, not a {kind(value)},")

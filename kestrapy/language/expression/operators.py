@@ -51,6 +51,8 @@ def fits(scope: Scope, value: int | float) -> int | float:
 
 def equal(scope: Scope, left: Any, right: Any) -> bool:
     """True is not 1: values of different kinds are different."""
+    if isinstance(left, Mapping | list | tuple):
+        scope.weigh(left)
     return kind(left) == kind(right) and bool(left == right)
 
 
@@ -76,6 +78,20 @@ def contains(scope: Scope, left: Any, right: Any) -> bool:
     return True
 
 
+def is_in(scope: Scope, left: Any, right: Any) -> bool:
+    """Whether a list has an item, or a map a key or value, that is written as left is."""
+    if left is None or not isinstance(right, Mapping | list | tuple):
+        return False
+    values = [*right, *right.values()] if isinstance(right, Mapping) else right
+    scope.step(len(values))
+    wanted = scope.written(left)
+    return any(it is not None and scope.written(it) == wanted for it in values)
+
+
+def is_not_in(scope: Scope, left: Any, right: Any) -> bool:
+    return not is_in(scope, left, right)
+
+
 def add(scope: Scope, left: Any, right: Any) -> Any:
     """The sum of numbers; with a string on a side both are joined; a list takes what is added."""
     if isinstance(left, str) or isinstance(right, str):
@@ -83,7 +99,7 @@ def add(scope: Scope, left: Any, right: Any) -> Any:
     if isinstance(left, list | tuple):
         more = right if isinstance(right, list | tuple) else [right]
         scope.step(len(left) + len(more))
-        return [*left, *more]
+        return scope.weigh([*left, *more])
     return _ADD_NUMBERS(scope, left, right)
 
 
@@ -151,5 +167,8 @@ BINARY: dict[str, Operation] = {
     "/": _arithmetic("/", _divide),
     "%": _arithmetic("%", _remainder),
     "~": join,
+    "in": is_in,
+    "isIn": is_in,
+    "isNotIn": is_not_in,
 }
 """Operators that evaluate both sides, by symbol."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kestrapy.language.expression.call_nodes import Call
 from kestrapy.language.expression.nodes import Attribute, Literal, Node, Variable
 
 Path = tuple[str, ...]
@@ -20,11 +21,24 @@ def paths_of(tree: Node) -> Iterator[Path]:
             keys.append(node.key)
             node = node.target
         keys.reverse()
+        if isinstance(node, Call):
+            yield from node.callee.reads
         if isinstance(node, Variable):
             yield (node.name, *_constant(keys))
         else:
             todo += node.parts()
         todo += keys
+
+
+def needs_world(tree: Node) -> bool:
+    """Whether it calls what only a worker can."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, Call) and node.callee.needs_world:
+            return True
+        todo += node.parts()
+    return False
 
 
 def _constant(keys: list[Node]) -> Iterator[str]:

@@ -1,59 +1,84 @@
-"""Text of a template → its pieces: plain text, and the insides of ``{{ }}``. Comments fall away."""
+"""Text of a template → its pieces: plain text, and the insides of ``{{ }}`` and ``{% %}``.
+
+Comments fall away, and what stands between ``{% raw %}`` and ``{% endraw %}`` is plain text.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from kestrapy.errors import ExpressionError
-from kestrapy.language.expression.scope import quote
 
 _OPEN = re.compile(r"\{\{|\{%|\{#")
-_TAG = re.compile(r"\{%-?\s*(\w*)")
 _TRIM = re.compile(r"-(?=\s)")
-_STOP = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[][(){}"']""")
+_TAG_TRIM = re.compile(r"-")
+_RAW = re.compile(r"\s*(raw|verbatim)\s*")
+_STOP = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|%\}|[][(){}"']""")
 """What matters on the way to an expression's end: strings are skipped, brackets counted."""
 
 _PAIRS = ("()", "[]", "{}")
+_CLOSE = {"{{": "}}", "{%": "%}"}
+_NAMES = {"{{": "expression", "{%": "tag"}
+
+
+class Kind(Enum):
+    """What a piece is."""
+
+    TEXT = "text"
+    EXPRESSION = "{{"
+    TAG = "{%"
 
 
 @dataclass(slots=True)
 class Piece:
     """A piece of a template. text: plain, or what stands between the braces.
 
-    start, end: where an expression stands, braces included; inside: where its text begins. Offsets
-    from 0.
+    start, end: where an expression or tag stands, braces included; inside: where its text begins.
+    Offsets from 0.
     """
 
     text: str
-    is_expression: bool = False
+    kind: Kind = Kind.TEXT
     start: int = 0
     end: int = 0
     inside: int = 0
 
 
 def scan(text: str) -> Iterator[Piece]:
-    """The pieces in order. Raises ExpressionError for what is not closed and for ``{% %}``."""
+    """The pieces in order. Raises ExpressionError for what is not closed."""
     position, trim_next = 0, False
     while opened := _OPEN.search(text, position):
         start, inside = opened.start(), opened.end()
         plain = text[position:start].lstrip() if trim_next else text[position:start]
-        if trim_before := _TRIM.match(text, inside):
+        if trim_before := (_TAG_TRIM if opened[0] == "{%" else _TRIM).match(text, inside):
             plain, inside = plain.rstrip(), trim_before.end()
         yield Piece(plain)
-        if opened[0] == "{%":
-            raise _error(text, start, f"the tag `{_tag(text, start)}` is not supported yet")
-        close = (
-            _end_of_comment(text, start) if opened[0] == "{#" else _end_of_expression(text, start)
-        )
+        close = _end_of_comment(text, start) if opened[0] == "{#" else _end(text, start, opened[0])
         trim_next = text[close - 1] == "-" and close > inside
-        if opened[0] == "{{":
-            body = text[inside : close - 1 if trim_next else close]
-            yield Piece(body, True, start, close + 2, inside)
+        body = text[inside : close - 1 if trim_next else close]
         position = close + 2
+        if opened[0] == "{#":
+            continue
+        if opened[0] == "{%" and (raw := _RAW.fullmatch(body)):
+            kept, position, trim_next = _raw(text, start, position, raw[1], trim_next)
+            yield Piece(kept)
+        else:
+            yield Piece(body, Kind(opened[0]), start, position, inside)
     rest = text[position:]
     yield Piece(rest.lstrip() if trim_next else rest)
+
+
+def _raw(text: str, start: int, position: int, name: str, trim: bool) -> tuple[str, int, bool]:
+    """-> what is kept as it is, where the end tag ends, and whether what follows is trimmed."""
+    end = re.compile(rf"\{{%(-?)\s*end{name}\s*(-?)%\}}").search(text, position)
+    if end is None:
+        raise _error(text, start, f"the tag `{name}` is not closed by `{{% end{name} %}}`")
+    kept = text[position : end.start()]
+    kept = kept.lstrip() if trim else kept
+    return kept.rstrip() if end[1] else kept, end.end(), bool(end[2])
 
 
 def _end_of_comment(text: str, start: int) -> int:
@@ -63,11 +88,13 @@ def _end_of_comment(text: str, start: int) -> int:
     return close
 
 
-def _end_of_expression(text: str, start: int) -> int:
-    """Where its ``}}`` stands. Braces of a map and those in strings don't count."""
-    opened: list[re.Match[str]] = []
+def _end(text: str, start: int, opening: str) -> int:
+    """Where its ``}}`` or ``%}`` stands. Braces of a map and those in strings don't count."""
+    closing, opened = _CLOSE[opening], list[re.Match[str]]()
     for stop in _STOP.finditer(text, start + 2):
         match stop[0]:
+            case "%}" if closing == "%}":
+                return stop.start()
             case "(" | "[" | "{":
                 opened.append(stop)
             case '"' | "'":
@@ -76,16 +103,12 @@ def _end_of_expression(text: str, start: int) -> int:
                 last = opened.pop()
                 if last[0] + stop[0] not in _PAIRS:
                     raise _error(text, last.start(), f"the bracket `{last[0]}` is not closed")
-            case "}" if text.startswith("}}", stop.start()):
+            case "}" if closing == "}}" and text.startswith("}}", stop.start()):
                 return stop.start()
-            case ")" | "]" | "}":
+            case ")" | "]" | "}" | "%}":
                 raise _error(text, stop.start(), f"unexpected `{stop[0]}`")
-    raise _error(text, start, "the expression `{{` is not closed by `}}`")
-
-
-def _tag(text: str, start: int) -> str:
-    found = _TAG.match(text, start)
-    return quote(found[1]) if found else ""
+    name = _NAMES[opening]
+    raise _error(text, start, f"the {name} `{opening}` is not closed by `{closing}`")
 
 
 def _error(text: str, offset: int, message: str) -> ExpressionError:

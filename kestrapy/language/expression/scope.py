@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from kestrapy.errors import ExpressionError
+from kestrapy.language.expression.world import World
 
 STEP_LIMIT = 100_000
 """Nodes that one rendering may evaluate."""
 OUTPUT_LIMIT = 1_000_000
 """Characters that one rendering may put together."""
+WEIGHT_LIMIT = 1_000_000
+"""Items of lists and maps, nested ones included, that one rendering may make or compare."""
+LEVEL_LIMIT = 100
+"""Levels of a list or map that an expression makes or writes."""
+NESTED_LIMIT = 6
+"""Macros and ``render`` within each other. Each evaluates a tree of its own on the same stack."""
+CHARACTERS_A_STEP = 64
+"""Of strings that are handed to filters and functions, or written within lists and maps."""
 SHOWN = 200
 """Characters of an expression that an error quotes."""
 
@@ -21,13 +33,41 @@ class Undefined(ExpressionError):
     """A variable or an attribute is not there; ``??`` catches this."""
 
 
-class Scope:
-    """The state of one rendering; its counts go through all expressions of a value."""
+class WorldNeeded(ExpressionError):
+    """An expression reads the world, and is rendered where there is none: a worker has one."""
 
-    def __init__(self, variables: Mapping[str, Any]):
+
+class Scope:
+    """The state of one rendering; its counts go through all expressions of a value.
+
+    world: None where nothing but variables may be read.
+    compiler: text → a template, for ``render``.
+    """
+
+    __slots__ = (
+        "_compiler",
+        "_nested",
+        "_place",
+        "_size",
+        "_steps",
+        "_weight",
+        "_world",
+        "variables",
+    )
+
+    def __init__(
+        self,
+        variables: Mapping[str, Any],
+        world: World | None = None,
+        compiler: Callable[[str], Any] | None = None,
+    ):
         self.variables = variables
+        self._world = world
+        self._compiler = compiler
         self._steps = 0
         self._size = 0
+        self._weight = 0
+        self._nested = 0
         self._place = ""
 
     def enter(self, source: str, line: int) -> None:
@@ -41,16 +81,40 @@ class Scope:
 
     def grow(self, text: str) -> str:
         """Count text as output, and give it back."""
+        self.room(len(text))
         self._size += len(text)
-        if self._size > OUTPUT_LIMIT:
-            raise self.error(f"more than {OUTPUT_LIMIT:,} characters of output,")
         return text
+
+    def room(self, size: int) -> None:
+        """Ask, before so many characters are made, whether the budget has them."""
+        if self._size + size > OUTPUT_LIMIT:
+            raise self.error(f"more than {OUTPUT_LIMIT:,} characters of output,")
+
+    def weigh(self, value: Any) -> Any:
+        """Count a value's items at every level, shared ones each time, and give it back.
+
+        A long string counts as several items. Done for all that an expression makes, so that what
+        handles it later, item by item, ends.
+        """
+        level = [value]
+        for _ in range(LEVEL_LIMIT):
+            left = max(0, WEIGHT_LIMIT - self._weight)
+            level = list(islice(_items(level), left + 1))
+            if len(level) > left:
+                raise self.error(f"more than {WEIGHT_LIMIT:,} items of lists and maps,")
+            if not level:
+                return value
+            self._weight += len(level) + sum(
+                len(it) // CHARACTERS_A_STEP for it in level if isinstance(it, str)
+            )
+        raise self.error(f"a list or map of more than {LEVEL_LIMIT} levels,")
 
     def text(self, value: Any) -> str:
         """A value as it is written into text; counted as output."""
-        return self.grow(self._plain_text(value))
+        return self.grow(self.written(value))
 
-    def _plain_text(self, value: Any) -> str:
+    def written(self, value: Any) -> str:
+        """Like ``text``, for what looks at it or counts its own result."""
         match value:
             case str():
                 return value
@@ -60,16 +124,93 @@ class Scope:
                 return "true" if value else "false"
             case int() | float():
                 return repr(value)
+        self.weigh(value)
+        size = sum(len(it) for it in _texts(value))
+        self.room(size)
+        self.step(size // CHARACTERS_A_STEP)
         try:
             return msgspec.json.encode(value).decode()
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise self.error(f"a {type(value).__name__} can't be written: {error},") from error
+
+    def world(self, name: str) -> World:
+        """For the function of this name. Raises WorldNeeded."""
+        if self._world is None:
+            raise WorldNeeded(
+                f"`{name}` reads the world, so that a worker has to render it: use it in a "
+                f"property of a task that workers run, {self._place}"
+            )
+        return self._world
+
+    def render(self, text: str) -> Any:
+        """A text, rendered once as a template of its own, within this budget."""
+        assert self._compiler is not None  # noqa: S101 - whoever makes a scope with calls gives it
+        place = self._place
+        with self.nested():
+            try:
+                return self._compiler(text).render_in(self)
+            finally:
+                self._place = place
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Around what evaluates another tree."""
+        if self._nested == NESTED_LIMIT:
+            raise self.error(f"more than {NESTED_LIMIT} macros or renders within each other,")
+        self._nested += 1
+        try:
+            yield
+        finally:
+            self._nested -= 1
+
+    @contextmanager
+    def local(self, values: Mapping[str, Any]) -> Iterator[None]:
+        """Names that are known inside only. What ``assign`` adds inside is forgotten as well."""
+        outer = self.variables
+        self.step(len(values) + 1)
+        self.variables = ChainMap(dict(values), *_maps(outer))
+        try:
+            yield
+        finally:
+            self.variables = outer
+
+    def assign(self, name: str, value: Any) -> None:
+        """Set a local name where it is already known, or here. Only inside ``local``."""
+        *local, _ = _maps(self.variables)
+        target = next((it for it in local if name in it), local[0])
+        target[name] = value
 
     def error(self, message: str) -> ExpressionError:
         return ExpressionError(f"{message} {self._place}")
 
     def undefined(self, name: str) -> Undefined:
         return Undefined(f"Unable to find `{quote(name)}` used {self._place}")
+
+
+def _maps(variables: Any) -> list[Any]:
+    return variables.maps if isinstance(variables, ChainMap) else [variables]
+
+
+def _items(values: list[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, Mapping):
+            yield from value.values()
+        elif isinstance(value, list | tuple):
+            yield from value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The strings of a value that was weighed, keys included."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping):
+            yield from (key for key in item if isinstance(key, str))
+            todo += item.values()
+        elif isinstance(item, list | tuple):
+            todo += item
 
 
 def quote(text: str) -> str:

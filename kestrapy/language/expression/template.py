@@ -7,53 +7,55 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from kestrapy.errors import ExpressionError
-from kestrapy.language.expression.nodes import Node
-from kestrapy.language.expression.reading import Path, paths_of
-from kestrapy.language.expression.scan import Piece, place, scan
-from kestrapy.language.expression.scope import Scope, quote
-from kestrapy.language.expression.syntax import Refused, parse_expression
+from kestrapy.language.expression.reading import Path, needs_world, paths_of
+from kestrapy.language.expression.scope import Scope
+from kestrapy.language.expression.statements import Body, Output, joined, write
+from kestrapy.language.expression.tags import TagReader
+from kestrapy.language.expression.world import World
 
 CACHE_SIZE = 4096
 """Compiled templates that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """An expression in a template. source: with its braces. line: 1-based, in the template."""
-
-    node: Node
-    source: str
-    line: int
-
-
-@dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled template. parts: text and expressions in turn."""
+    """A compiled template. parts: text, expressions and tags in turn.
 
-    parts: tuple[str | Output, ...]
+    needs_world: whether only a worker can render it. Where ``render`` is given text that reads the
+    world this is false; the executor then meets WorldNeeded.
+    """
+
+    parts: Body
     paths: tuple[Path, ...]
+    needs_world: bool = False
+    has_tags: bool = False
 
-    def render(self, variables: Mapping[str, Any]) -> Any:
+    def render(self, variables: Mapping[str, Any], world: World | None = None) -> Any:
         """A sole ``{{ expression }}`` gives its value as it is, anything else a string.
 
         In a string null is empty, booleans are lower case, maps and lists are JSON. Raises
-        ExpressionError for a variable that is missing, a type that doesn't fit, a spent budget.
+        ExpressionError for a variable that is missing, a type that doesn't fit, a spent budget, and
+        WorldNeeded where it reads the world and none is given.
         """
-        return self.render_in(Scope(variables))
+        return self.render_in(Scope(variables, world, compile_template))
 
     def render_in(self, scope: Scope) -> Any:
         """Like ``render``, within the budget of a scope."""
-        values = [self._value(part, scope) for part in self.parts]
+        if self.has_tags:
+            return self._render_tags(scope)
+        values = [part if isinstance(part, str) else part.evaluate(scope) for part in self.parts]  # type: ignore[attr-defined]
         if len(values) == 1:
             return values[0]
-        return "".join(scope.text(value) for value in values)
+        return "".join([scope.text(value) for value in values])
 
-    def _value(self, part: str | Output, scope: Scope) -> Any:
-        if isinstance(part, str):
-            return part
-        scope.enter(part.source, part.line)
-        return part.node.evaluate(scope)
+    def _render_tags(self, scope: Scope) -> Any:
+        out: list[Any] = []
+        with scope.local({}):
+            try:
+                write(self.parts, scope, out)
+            except RecursionError:
+                raise scope.error("tags, macros and expressions nest too deeply") from None
+        return joined(scope, out)
 
     def names(self) -> tuple[Path, ...]:
         """The paths of variables that it reads, sorted; each is cut at its first computed key."""
@@ -68,32 +70,28 @@ def has_expression(value: Any) -> bool:
 @lru_cache(maxsize=CACHE_SIZE)
 def compile_template(text: str) -> Template:
     """Raises ExpressionError, which names what can't be used, its line and its column."""
-    parts = tuple(part for piece in scan(text) if (part := _part(text, piece)) != "")
-    outputs = [part.node for part in parts if isinstance(part, Output)]
-    paths = sorted({path for node in outputs for path in paths_of(node)})
-    return Template(parts or ("",), tuple(paths))
+    parts = TagReader(text).read()
+    plain = all(isinstance(part, str | Output) for part in parts)
+    trees = [it for part in parts if not isinstance(part, str) for it in part.expressions()]
+    paths = {path for node, local in trees for path in paths_of(node) if path[0] not in local}
+    world = any(needs_world(node) for node, _ in trees)
+    return Template(parts or ("",), tuple(sorted(paths)), world, not plain)
 
 
-def _part(text: str, piece: Piece) -> str | Output:
-    if not piece.is_expression:
-        return piece.text
-    source = text[piece.start : piece.end]
-    try:
-        node = parse_expression(piece.text)
-    except Refused as error:
-        line, column = place(text, piece.inside + error.offset)
-        raise ExpressionError(
-            f"{error} in the expression `{quote(source)}` at line {line}, column {column}"
-        ) from None
-    return Output(node, source, place(text, piece.start)[0])
-
-
-def render_value(value: Any, variables: Mapping[str, Any]) -> Any:
+def render_value(value: Any, variables: Mapping[str, Any], world: World | None = None) -> Any:
     """A JSON value with every string rendered, keys of maps included, within one budget.
 
-    Raises ExpressionError.
+    world: what a worker's expressions may read beside variables. Raises ExpressionError.
     """
-    return _render(value, Scope(variables))
+    return _render(value, Scope(variables, world, compile_template))
+
+
+def value_needs_world(value: Any) -> bool:
+    """Whether an expression anywhere in a JSON value can be rendered by a worker alone.
+
+    Raises ExpressionError for one that can't be compiled.
+    """
+    return any(compile_template(text).needs_world for text in strings_of(value))
 
 
 def _render(value: Any, scope: Scope) -> Any:
