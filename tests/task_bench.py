@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kestrapy.adapters.blobs.local import LocalBlobs
+from kestrapy.adapters.system import SystemEntropy
 from kestrapy.model.flow import Task
 from kestrapy.model.state import State
 from kestrapy.ports.processes import Launcher
@@ -45,7 +46,7 @@ class Bench:
         self.clock = HandClock()
         self.blobs = LocalBlobs(folder / "storage")
         self.folder = folder / "work"
-        self.tools = Tools(self.blobs, launcher, self.clock, self.folder)
+        self.tools = Tools(self.blobs, launcher, self.clock, self.folder, SystemEntropy())
         self.logs: list[tuple[str, str]] = []
         self.metrics: list[tuple[Any, ...]] = []
         self.variables: dict[str, Any] = {

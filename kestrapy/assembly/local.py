@@ -95,7 +95,7 @@ class LocalCluster:
         for key, settings in parts.groups.items():
             self._send(SettingSaveRequested(GROUP, key, encode(settings)))
         self._run("executor", build_executor(parts, OwnerOptions(), self._checkpoints))
-        tools = Tools(self.blobs, self._launcher, parts.clock, self.folder / "work")
+        tools = Tools(self.blobs, self._launcher, parts.clock, self.folder / "work", parts.entropy)
         runner = TaskJobRunner(tools, self._variables)
         for group in parts.groups:
             worker = build_worker(parts, WorkerOptions(group, self._slots), runner, self._launcher)

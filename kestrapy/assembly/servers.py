@@ -233,7 +233,8 @@ def run_worker(settings: Settings) -> int:
         lease=settings.worker.lease,
         grace=settings.worker.termination_grace_period,
     )
-    tools = Tools(blobs_of(settings), supervisor, parts.clock, settings.home / "work")
+    blobs = blobs_of(settings)
+    tools = Tools(blobs, supervisor, parts.clock, settings.home / "work", parts.entropy)
     worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
     _measure_worker(worker)
     with (

@@ -108,7 +108,14 @@ class FlowTestServers:
         )
         self._real_clock = SystemClock()
         self._launcher = LateLauncher()
-        tools = Tools(self.blobs, self._launcher, clock, folder / "work", sleep=clock.sleep)
+        tools = Tools(
+            self.blobs,
+            self._launcher,
+            clock,
+            folder / "work",
+            self.parts.entropy,
+            sleep=clock.sleep,
+        )
         real = TaskJobRunner(tools, wanted.variables)
         self.runner = FlowTestRunner(clock, real, wanted.stand_ins, wanted.variables)
         parts = self.parts

@@ -18,10 +18,11 @@ from kestrapy.language.expression import render_value
 from kestrapy.model.flow import Task
 from kestrapy.plugins.tasks.log import LEVELS
 from kestrapy.ports.blobs import Blobs
-from kestrapy.ports.clock import Clock
+from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.places import execution_folder
 from kestrapy.ports.processes import Launcher, Process
 from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
+from kestrapy.servers.worker.world import WorkerWorld
 
 
 class JobTask(msgspec.Struct, frozen=True):
@@ -58,6 +59,7 @@ class Tools(NamedTuple):
     launcher: Launcher
     clock: Clock
     folder: Path
+    entropy: Entropy
     sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
 
 
@@ -81,6 +83,7 @@ class RunContext:
         self._killable = _KillableLauncher(tools.launcher)
         self.launcher: Launcher = self._killable
         self._variables = job.variables
+        self._world = WorkerWorld(self.blobs, tools.clock, tools.entropy)
         self._sinks = sinks
         self._working_dir: Path | None = None
         self._ending = threading.Event()
@@ -99,10 +102,10 @@ class RunContext:
         return self._working_dir
 
     def render(self, value: Any) -> Any:
-        return render_value(value, self._variables)
+        return render_value(value, self._variables, self._world)
 
     def render_with(self, value: Any, extra: Mapping[str, Any]) -> Any:
-        return render_value(value, {**self._variables, **extra})
+        return render_value(value, {**self._variables, **extra}, self._world)
 
     def log(self, level: str, message: str) -> None:
         if LEVELS.index(level) >= self._lowest:

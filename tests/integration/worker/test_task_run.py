@@ -37,6 +37,14 @@ def test_return_renders_to_text(bench: Bench) -> None:
     assert not bench.folder.exists()
 
 
+def test_expressions_read_the_world(bench: Bench) -> None:
+    uri = "kestra:///company/team/flow/executions/execution/inputs/file/a.txt"
+    bench.blobs.put(uri, io.BytesIO(b"content"))
+    text = f"{{{{ read('{uri}') }}}} {{{{ now() | timestampMilli }}}}"
+    outcome = bench.run("io.kestra.plugin.core.debug.Return", format=text)
+    assert outcome.outputs == {"value": f"content {bench.clock.wall()}"}
+
+
 def test_log_and_its_levels(bench: Bench) -> None:
     core = {"log_level": "WARN"}
     bench.start("log", message=["Hello {{ inputs.name }}", "again"], level="INFO")
