@@ -137,7 +137,7 @@ _TEMPLATES = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(_TEMPLATES)
-@example("{{ '999999999999' | number | date }}")
+@example("{{ 9223372036854775807 | date }}")
 @example("{{ '' | jq('.') }}")
 def test_a_template_gives_a_json_value_or_an_error_of_an_expression(text: str) -> None:
     try:

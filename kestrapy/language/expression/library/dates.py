@@ -20,6 +20,7 @@ from kestrapy.language.expression.calls import (
 )
 from kestrapy.language.expression.scope import Scope
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ISO = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 _NAMED = {
     "iso": ISO,
@@ -96,7 +97,7 @@ def zone(name: Any) -> tzinfo:
 def moment(value: Any, where: tzinfo, existing_format: str | None) -> datetime:
     """A date. where: the zone of a text that names none. A whole number is epoch seconds."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return datetime.fromtimestamp(value, UTC)
+        return EPOCH + timedelta(seconds=value)
     text = as_text(value)
     found = _by_pattern(text, existing_format) if existing_format is not None else _by_iso(text)
     return found if found.tzinfo is not None else found.replace(tzinfo=where)
@@ -217,9 +218,7 @@ def _timestamp(microseconds: Callable[[int], Any]) -> Callable[..., Any]:
         if value is None:
             return None
         instant = moment(value, zone(time_zone), as_text_or_none(existing_format))
-        return microseconds(
-            (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-        )
+        return microseconds((instant - EPOCH) // timedelta(microseconds=1))
 
     return apply
 
