@@ -83,7 +83,9 @@ class RunContext:
         self._killable = _KillableLauncher(tools.launcher)
         self.launcher: Launcher = self._killable
         self._variables = job.variables
-        self._world = WorkerWorld(self.blobs, tools.clock, tools.entropy)
+        self._world = WorkerWorld(
+            self.blobs, self.shared, job.namespace, tools.clock, tools.entropy
+        )
         self._sinks = sinks
         self._working_dir: Path | None = None
         self._ending = threading.Event()

@@ -11,12 +11,13 @@ from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.system import SystemClock, SystemEntropy
 from kestrapy.errors import ExpressionError
 from kestrapy.language.expression import compile_template
-from kestrapy.servers.worker.reach import reach_of_run
+from kestrapy.plugins.pairs import Pair, Pairs
+from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
 from kestrapy.servers.worker.world import WorkerWorld
 
-FOLDER = "kestra:///company/flow/executions/one"
+FOLDER = "kestra:///company/team/flow/executions/one"
 OWN = f"{FOLDER}/inputs/file/a.txt"
-OTHER = "kestra:///company/flow/executions/one-more/inputs/file/a.txt"
+OTHER = "kestra:///company/team/flow/executions/one-more/inputs/file/a.txt"
 
 
 @pytest.fixture
@@ -27,8 +28,14 @@ def world(tmp_path: Path) -> WorkerWorld:
     blobs.put(f"{FOLDER}/binary", io.BytesIO(b"\xff"))
     blobs.put(f"{FOLDER}/large", io.BytesIO(b"x" * 1_000_001))
     blobs.put(f"{FOLDER}/empty", io.BytesIO())
-    reach = reach_of_run(blobs, "company", "flow", "one", None)
-    return WorkerWorld(reach, SystemClock(), SystemEntropy())
+    blobs.put("kestra:///_files/company.team/a%20b.txt", io.BytesIO(b"ours"))
+    blobs.put("kestra:///_files/other/c.txt", io.BytesIO(b"theirs"))
+    Pairs(blobs, "company", 0).put("up", Pair({"field": 1}, "JSON"))
+    Pairs(blobs, "company.team", 0).put("own", Pair(2, "NUMBER"))
+    Pairs(blobs, "other", 0).put("far", Pair("x", "STRING"))
+    reach = reach_of_run(blobs, "company.team", "flow", "one", None)
+    shared = reach_of_namespaces(blobs)
+    return WorkerWorld(reach, shared, "company.team", SystemClock(), SystemEntropy())
 
 
 def test_files_of_the_execution_are_read(world: WorkerWorld) -> None:
@@ -52,7 +59,8 @@ def test_files_of_the_execution_are_read(world: WorkerWorld) -> None:
         (f"{FOLDER}/%2e%2e/one-more/inputs/file/a.txt", "no '..'"),
         (f"{FOLDER}/..%2Fone-more/inputs/file/a.txt", "no '..'"),
         ("file:///etc/passwd", "is no URI of the internal storage"),
-        ("/etc/passwd", "not supported by this build"),
+        ("/etc/passwd", "kestra:///_files/company.team/etc/passwd is not in the internal storage"),
+        ("kestra:///_kv/other/far.json", "out of this task's reach"),
         (f"{FOLDER}/none", "is not in the internal storage"),
         (f"{FOLDER}/binary", "is no UTF-8 text"),
         (f"{FOLDER}/large", "is larger than 1,000,000 bytes"),
@@ -68,12 +76,10 @@ def test_what_can_not_be_read(world: WorkerWorld, uri: str, message: str) -> Non
     "call",
     [
         "secret('a')",
-        "kv('a')",
         "http('http://a')",
         "errorLogs()",
         "encrypt('a', 'b')",
         "decrypt('a', 'b')",
-        "fileURI('a')",
         "randomPort()",
     ],
 )
@@ -91,3 +97,37 @@ def test_time_and_chance(world: WorkerWorld) -> None:
     assert numbers == {1, 2, 3}
     now = compile_template("{{ now() | timestamp }}").render({}, world)
     assert abs(now - SystemClock().wall() // 1000) <= 60
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("fileURI('a b.txt')", "kestra:///_files/company.team/a%20b.txt"),
+        ("read('a b.txt')", "ours"),
+        ("read('/c.txt', namespace='other')", "theirs"),
+        ("fileExists('c.txt')", False),
+        ("fileSize('c.txt', 'other')", 6),
+        ("kv('own') + 1", 3),
+        ("kv('up').field", 1),
+        ("kv('far', 'other')", "x"),
+        ("kv('far', errorOnMissing=false) ?? 'none'", "none"),
+    ],
+)
+def test_what_namespaces_keep(world: WorkerWorld, expression: str, value: object) -> None:
+    assert compile_template(f"{{{{ {expression} }}}}").render({}, world) == value
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ("kv('far')", "The key 'far' does not exist in the namespace 'company.team'"),
+        ("kv('up', 'company.team')", "The key 'up' does not exist in the namespace"),
+        ("kv('../up')", "is no key"),
+        ("kv('far', '../other')", "is no namespace"),
+        ("read('../other/c.txt')", "no '..'"),
+    ],
+)
+def test_what_namespaces_do_not_keep(world: WorkerWorld, call: str, message: str) -> None:
+    with pytest.raises(ExpressionError) as caught:
+        compile_template(f"{{{{ {call} }}}}").render({}, world)
+    assert message in str(caught.value)
