@@ -168,7 +168,8 @@ class Driver:
 
     def _due(self) -> list[TaskRun]:
         """The next ones to be tried again."""
-        waiting = [it for it in self.runs.values() if it.state is State.RETRYING]
+        runs = [it for it in self.state.values() if isinstance(it, TaskRun)]
+        waiting = [it for it in runs if it.state is State.RETRYING or (it.scope and it.due)]
         return sorted(waiting, key=lambda it: it.due)
 
     def _react(self, output: Output, scripts: dict[str, list[str]]) -> Iterable[Command]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from kestrapy.language.plan import Plan
 from kestrapy.machine.entities import (
     Ended,
     Execution,
@@ -28,7 +29,6 @@ from kestrapy.machine.outputs import (
     TaskRunSnapshot,
 )
 from kestrapy.machine.task_runs import HELD_STATES
-from kestrapy.model.flow import Flow, Task
 from kestrapy.model.registry import Kind
 from kestrapy.model.state import State
 from tests.machine_driver import Driver
@@ -113,26 +113,41 @@ class Referee:
         plan = driver.rules.flow(execution.namespace, execution.flow_id, execution.revision)
         runs = [it for it in _of(driver, TaskRun) if it.execution_id == execution.id]
         assert len(runs) == execution.count
-        self._list(execution.scope, plan.flow, [it for it in runs if it.parent == -1], 1)
+        self._list(execution.scope, plan, "", [it for it in runs if it.parent == -1], 1)
+        paused = sum(1 for it in runs if it.state is State.PAUSED)
+        state = execution.history.current
+        assert state is State.KILLING or execution.paused == paused, f"{paused} are paused"
+        assert state is not State.RUNNING or not paused, "it runs, and is paused"
         for run in runs:
-            assert (run.scope is None) == (plan.kind(run.task_id) is Kind.RUNNABLE)
+            if not run.history.current.is_terminal:
+                assert (run.scope is None) == (plan.kind(run.task_id) is Kind.RUNNABLE)
             if run.scope is not None:
-                task = plan.task(run.task_id)
-                parallel = plan.kind(run.task_id) is Kind.PARALLEL and run.scope.block == "tasks"
-                limit = (task.concurrent or len(task.tasks)) if parallel else 1
                 children = [it for it in runs if it.parent == run.ordinal]
-                self._list(run.scope, task, children, limit)
+                limit = _limit(plan, run, run.scope)
+                self._list(run.scope, plan, run.task_id, children, limit)
                 assert not (run.state.is_terminal and run.scope.open), "an end over open children"
+                assert not (run.state.is_terminal and run.due), "a timer after the end"
 
-    def _list(self, scope: Scope, node: Flow | Task, runs: list[TaskRun], limit: int) -> None:
+    def _list(
+        self, scope: Scope, plan: Plan, task_id: str, runs: list[TaskRun], limit: float
+    ) -> None:
         alive = [it for it in runs if not it.state.is_terminal]
         assert scope.open == len(alive), f"{scope.open} are open of {alive}"
         assert scope.open <= limit, f"{scope.open} at once, {limit} may be"
-        assert scope.failed == any(it.state is State.FAILED for it in runs)
-        started = Counter(it.task_id for it in runs)
+        assert scope.lanes == () or scope.killed or not limit, "an iteration is left behind"
+        failed = any(it.state is State.FAILED for it in runs)
+        kind = plan.kind(task_id) if task_id else Kind.SEQUENTIAL
+        if kind in (Kind.PAUSE, Kind.LOOP_UNTIL):  # these fail by themselves too
+            assert scope.failed >= failed
+        else:
+            assert scope.failed == failed
+        started = Counter((it.task_id, it.iteration) for it in runs)
         assert all(count == 1 for count in started.values()), f"a task began twice: {started}"
-        known = [it.id for it in (*node.tasks, *node.errors, *node.finally_) if not it.disabled]
-        assert set(started) <= set(known)
+        known = [it.task for it in plan if it.parent_id == task_id and not it.task.disabled]
+        assert {name for name, _ in started} <= {it.id for it in known}
+        for run in runs:
+            valued = kind.has_values and plan.block(run.task_id) == "tasks"
+            assert (run.value is not None) == valued, f"{run.task_id} has the value {run.value}"
 
     def _holders(self, driver: Driver) -> None:
         held: dict[str, list[str]] = {}
@@ -169,11 +184,20 @@ class Referee:
     def _leftovers(self, driver: Driver) -> None:
         live = {it.id for it in _of(driver, Execution)}
         for key, entity in driver.state.items():
-            if key[0] in "ct":
+            if key[0] in "cti":
                 assert key[2:].partition("-")[0] in live, f"{key} of no live execution"
-            if key[0] == "l":
+            if key[0] in "lv":
                 assert key[2:].partition(":")[0] in live, f"{key} of no live execution"
             assert not isinstance(entity, Ended) or key[2:] not in live
+
+
+def _limit(plan: Plan, run: TaskRun, scope: Scope) -> float:
+    """How many children may be open at once."""
+    kind, task = plan.kind(run.task_id), plan.task(run.task_id)
+    parallel = kind in (Kind.PARALLEL, Kind.ORDERED, Kind.FOR_EACH, Kind.EACH_PARALLEL)
+    if not parallel or scope.block in ("errors", "finally"):
+        return 1
+    return task.concurrent or float("inf")
 
 
 def _of(driver: Driver, kind: type[Any]) -> list[Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from tests.machine_driver import Document, flow, parallel, sequential, task
+from tests.machine_driver import Document, flow, task
 
 ROUTES: list[Document] = [
     {"key": "gpu"},
@@ -15,6 +16,14 @@ ROUTES: list[Document] = [
     {"key": "gpu", "fallback": "CANCEL"},
     {"key": "{{ inputs.n ?? 'default' }}"},
     {"key": "{{ outputs.t1.value ?? '' }}"},
+]
+CONDITIONS = [
+    *("{{ outputs.t1.value ?? false }}", "{{ inputs.n ?? 0 }}", "{{ taskrun.iteration == 1 }}"),
+    *("{{ outputs.t2.value }}", "false"),
+]
+VALUES: list[Any] = [
+    *(["a", "b", "c"], '[1, {"k": 2}]', {"x": 1, "y": None}, [], "[1, null]"),
+    *("{{ outputs.t1.value }}", "{{ [inputs.n, 'b', 'b'] }}"),
 ]
 
 
@@ -48,12 +57,72 @@ class FlowMaker:
         if depth > 3 or self._count > 9 or self._chance(0.6):
             return task(task_id, **properties, **self._work())
         properties |= self._blocks(depth + 1)
-        children = self._children(depth)
+        made = self._random.choice(self._flowables())(depth)
+        return {"id": task_id, **made, **properties}
+
+    def _flowables(self) -> list[Callable[[int], Document]]:
+        """What makes a flowable task of a type, its children included."""
+        plain = [self._sequential, self._parallel, self._each]
+        return [*plain * 2, self._choice, self._switch, self._dag, self._loop, self._wait]
+
+    def _sequential(self, depth: int) -> Document:
+        kind = self._random.choice(["sequential", "sequential", "allowFailure"])
+        return {"type": kind, "tasks": self._children(depth)}
+
+    def _parallel(self, depth: int) -> Document:
+        limit = {"concurrent": self._random.randint(1, 2)} if self._chance(0.5) else {}
+        return {"type": "parallel", "tasks": self._children(depth), **limit}
+
+    def _choice(self, depth: int) -> Document:
+        other = {"else": self._children(depth)} if self._chance(0.5) else {}
+        condition = self._random.choice([*CONDITIONS, "true"])
+        return {"type": "if", "condition": condition, "then": self._children(depth), **other}
+
+    def _switch(self, depth: int) -> Document:
+        cases = {name: self._children(depth) for name in ("3", "7")}
+        other = {"defaults": self._children(depth)} if self._chance(0.5) else {}
+        value = self._random.choice(["{{ inputs.n ?? 7 }}", "{{ taskrun.value }}", "3"])
+        return {"type": "switch", "value": value, "cases": cases, **other}
+
+    def _each(self, depth: int) -> Document:
+        values = self._random.choice(VALUES)
+        kind = self._random.choice(["forEach", "forEach", "eachSequential", "eachParallel"])
+        if kind != "forEach":
+            return {"type": kind, "value": values, "tasks": self._children(depth)}
+        limit = self._random.randint(0, 2)
+        tasks = self._children(depth)
+        return {"type": kind, "values": values, "tasks": tasks, "concurrencyLimit": limit}
+
+    def _dag(self, depth: int) -> Document:
+        items: list[Document] = []
+        for child in self._children(depth):
+            before = [it["task"]["id"] for it in items if self._chance(0.5)]
+            items.append({"task": child, "dependsOn": before})
+        self._random.shuffle(items)
+        return {"type": "dag", "tasks": items}
+
+    def _loop(self, depth: int) -> Document:
+        often = {"interval": "PT1S", "maxIterations": self._random.randint(1, 3)}
+        return {
+            "type": "loopUntil",
+            "condition": self._random.choice(CONDITIONS),
+            "checkFrequency": often,
+            "failOnMaxReached": self._chance(0.5),
+            "tasks": self._children(depth),
+        }
+
+    def _wait(self, depth: int) -> Document:
+        found: Document = {"type": "pause"}
         if self._chance(0.5):
-            return sequential(task_id, *children, **properties)
+            found["pauseDuration"] = self._random.choice(["PT0S", "PT3S"])
+            found["behavior"] = self._random.choice(["RESUME", "WARN", "CANCEL", "FAIL"])
+        if self._chance(0.3):
+            found["timeout"] = "PT2S"
+        if self._chance(0.3):
+            found["onPause"] = self._task(9)
         if self._chance(0.5):
-            properties["concurrent"] = self._random.randint(1, 2)
-        return parallel(task_id, *children, **properties)
+            found["tasks"] = self._children(depth)
+        return found
 
     def _children(self, depth: int) -> list[Document]:
         return [self._task(depth + 1) for _ in range(self._random.randint(1, 3))]
@@ -67,14 +136,24 @@ class FlowMaker:
 
     def _allowances(self) -> Document:
         chances = {"disabled": 0.1, "allowFailure": 0.15, "allowWarning": 0.1}
-        return {name: True for name, chance in chances.items() if self._chance(chance)}
+        found: Document = {name: True for name, chance in chances.items() if self._chance(chance)}
+        if self._chance(0.15):
+            found["runIf"] = self._random.choice(CONDITIONS)
+        return found
 
     def _work(self) -> Document:
         found: Document = {}
         if self._chance(0.4):
             found["retry"] = self._retry()
         if self._chance(0.4):
-            found["format"] = f"{{{{ outputs.t{self._random.randint(1, 5)}.value ?? inputs.n }}}}"
+            other = self._random.randint(1, 5)
+            found["format"] = self._random.choice(
+                [
+                    f"{{{{ outputs.t{other}.value ?? inputs.n }}}}",
+                    f"{{{{ outputs.t{other}[taskrun.value].value ?? parent.taskrun.value ?? 1 }}}}",
+                    f"{{{{ outputs.t{other} ?? parents }}}}",
+                ]
+            )
         if self._chance(0.3):
             found["workerGroup"] = self._random.choice(ROUTES)
         if self._chance(0.2):

@@ -25,6 +25,7 @@ from kestrapy.machine.commands import (
     NoWorker,
     PublishAgain,
     Result,
+    ResumeRequested,
     Returned,
     SettingChanged,
     Source,
@@ -92,7 +93,8 @@ class History:
             (0.32, self._result),
             (0.03, self._return),
             (0.04, self._lose),
-            (0.10, self._timer),
+            (0.08, self._timer),
+            (0.02, self._resume),
             (0.015, self._kill),
             (0.01, self._undeliverable),
             (0.01, lambda: LogicVersion(LOGIC_VERSION)),
@@ -191,6 +193,13 @@ class History:
     def _kill(self) -> Command:
         return KillRequested(self._some_id())
 
+    def _resume(self) -> Command:
+        runs = self._live(TaskRun)
+        paused = [it for it in runs if it.state is State.PAUSED]
+        if not runs or (not paused and self.random.random() < 0.5):
+            return ResumeRequested(f"{self._some_id()}-0")
+        return ResumeRequested(self._one_of(paused or runs).id)
+
     def _undeliverable(self) -> Command:
         jobs = self.driver.of(Job)
         if not jobs:
@@ -280,8 +289,10 @@ class History:
             return []
         if entity.is_waiting and not entity.place:
             return [Claimed(entity.id, entity.epoch, self._workers[0])]
-        if entity.state is State.RETRYING:
+        if entity.state is State.RETRYING or (entity.scope is not None and entity.due):
             return [TimerDue(entity.id, entity.due)]
+        if entity.state is State.PAUSED:
+            return [ResumeRequested(entity.id)]
         if entity.state in HELD_STATES and entity.worker_id:
             return [Result(entity.id, entity.epoch, entity.worker_id, State.SUCCESS)]
         return []

@@ -26,6 +26,11 @@ class Fields:
         self._value = value
         self._known: set[str] = set()
 
+    @property
+    def known(self) -> Collection[str]:
+        """The properties that were asked for so far, there or not."""
+        return self._known
+
     def take(self, name: str) -> Any:
         """The property as it stands; None when it is absent."""
         self._known.add(name)

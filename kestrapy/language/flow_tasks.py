@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from functools import partial
 from typing import Any, Literal, cast
 
 from kestrapy.language.fields import Fields
+from kestrapy.language.flow_children import read_children
 from kestrapy.language.plugin_defaults import RUNNABLE_ONLY
 from kestrapy.language.problems import Problems, closest, did_you_mean
 from kestrapy.language.typed_properties import check_properties
@@ -18,13 +21,8 @@ from kestrapy.model.registry import Kind, Registry, TaskType
 TASK_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 ON_WORKER_LOST = ("RESUBMIT", "FAIL")
-NOT_YET = ("assets", "logToFile", "runIf", "taskCache", "version")
+NOT_YET = ("assets", "logToFile", "taskCache", "version")
 """Core properties of a task that Kestra knows."""
-CORE = {
-    *("id", "type", "description", "disabled", "timeout", "retry"),
-    *("allowFailure", "allowWarning", "logLevel"),
-    *("workerGroup", "workerSelector", "onWorkerLost"),
-}
 
 
 @dataclass
@@ -57,33 +55,30 @@ def _read_task(fields: Fields, reading: Reading) -> Task:
         "log_level": fields.choice("logLevel", LOG_LEVELS),
         "worker_group": read_worker_group(fields, reading.declared),
         "on_worker_lost": fields.choice("onWorkerLost", ON_WORKER_LOST),
+        "run_if": _read_run_if(fields),
     }
     if kind is None:
         fields.rest()
         return Task(task_id, fields.text("type"), **core)
     if kind.kind is not Kind.RUNNABLE:
-        for name in RUNNABLE_ONLY:
-            if fields.has(name):
-                fields.add(
-                    name, f"`{name}` has no effect on a flowable task yet: set it on its tasks"
-                )
-        core |= _read_children(fields, kind, reading)
+        _refuse_workers_own(fields, kind)
+        core |= read_children(fields, kind, partial(_read_task, reading=reading))
+    known = set(fields.known).difference(NOT_YET)
     properties = fields.rest()
-    names = CORE | {"tasks", "errors", "finally"} if kind.kind is not Kind.RUNNABLE else CORE
-    check_properties(kind.properties, properties, fields.path, reading.problems, names)
+    check_properties(kind.properties, properties, fields.path, reading.problems, known)
     return Task(task_id, kind.name, properties=properties, **core)
 
 
-def _read_children(fields: Fields, kind: TaskType, reading: Reading) -> dict[str, Any]:
-    if not fields.items("tasks"):
-        reading.problems.add(fields.path, "The 'tasks' property cannot be empty")
-    parallel = kind.kind is Kind.PARALLEL
-    return {
-        "tasks": read_block(fields, "tasks", reading),
-        "errors": read_block(fields, "errors", reading),
-        "finally_": read_block(fields, "finally", reading),
-        "concurrent": fields.integer("concurrent", 0, 0) if parallel else 0,
-    }
+def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
+    for name in RUNNABLE_ONLY:
+        if fields.has(name) and not (name == "timeout" and kind.kind is Kind.PAUSE):
+            fields.add(name, f"`{name}` has no effect on a flowable task yet: set it on its tasks")
+
+
+def _read_run_if(fields: Fields) -> str:
+    condition = fields.text("runIf")
+    fields.problems.add_expressions((*fields.path, "runIf"), condition)
+    return condition
 
 
 def _read_type(fields: Fields, reading: Reading) -> TaskType | None:
@@ -100,7 +95,12 @@ def invalid_type(name: str, options: Collection[str]) -> str:
     for option in sorted(options, key=len):
         by_last_part[option.rpartition(".")[2]] = option
     alike = closest(name.rpartition(".")[2], by_last_part)
-    return f"Invalid type: {name}{did_you_mean(by_last_part[it] for it in alike)}"
+    found = sorted((by_last_part[it] for it in alike), key=lambda it: -_likeness(name, it))
+    return f"Invalid type: {name}{did_you_mean(found)}"
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def read_retry(parent: Fields) -> Retry | None:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import msgspec
 
 from kestrapy.errors import NotFound
-from kestrapy.language.expression import Path, names_of
+from kestrapy.language.reads import Reads, reads_of
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.registry import Kind, Registry
-
-Block = Literal["tasks", "errors", "finally"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,36 +18,48 @@ class Planned:
     """A task in its flow.
 
     parent_id: the flowable task around it, "" at the top. block, position: where among its
-    siblings, from 0. names: the paths of variables that its properties read, and its type.
+    siblings, from 0. loops: how many lists of values are around it. reads: of its properties,
+    and its type; condition: of its runIf.
     """
 
     task: Task
     parent_id: str
-    block: Block
+    block: str
     position: int
-    names: tuple[Path, ...]
+    loops: int
+    reads: Reads
+    condition: Reads
 
 
 class Plan:
     """The tasks of a flow by id, children included. Immutable; made once for a revision.
 
-    variables_text: the flow's variables as a JSON object. output_names: the paths of variables that
-    its outputs read. Every method raises NotFound for an id that the flow does not have.
+    variables_text: the flow's variables as a JSON object. output_reads: what its outputs read.
+    Every method raises NotFound for an id that the flow does not have.
     """
 
     def __init__(self, flow: Flow, registry: Registry):
         self.flow = flow
         self._kinds = registry.tasks
         self.variables_text = msgspec.json.encode(flow.variables).decode()
-        self.output_names = names_of([output.value for output in flow.outputs])
-        self._planned = {each.task.id: each for each in _plan_level(flow, "", registry)}
+        self.output_reads = reads_of([output.value for output in flow.outputs])
+        self._planned = {each.task.id: each for each in self._level(flow, "", 0)}
+        lists: dict[tuple[str, str], list[Task]] = {}
+        for each in self._planned.values():
+            if not each.task.disabled:
+                lists.setdefault((each.parent_id, each.block), []).append(each.task)
+        self._lists = {key: tuple(tasks) for key, tasks in lists.items()}
+        self._places = {it.id: place for tasks in lists.values() for place, it in enumerate(tasks)}
         self._job_texts = {
             each.task.id: msgspec.json.encode(each.task).decode() for each in self._planned.values()
         }
 
     def __iter__(self) -> Iterator[Planned]:
-        """A task before its children, blocks in the order tasks, errors, finally."""
+        """A task before its children, blocks in the order of ``blocks_of``."""
         return iter(self._planned.values())
+
+    def __contains__(self, task_id: str) -> bool:
+        return task_id in self._planned
 
     def planned(self, task_id: str) -> Planned:
         try:
@@ -71,32 +80,51 @@ class Plan:
     def task(self, task_id: str) -> Task:
         return self.planned(task_id).task
 
+    def tasks(self, parent_id: str, block: str) -> tuple[Task, ...]:
+        """The children in a block that aren't disabled; parent_id "": of the flow."""
+        return self._lists.get((parent_id, block), ())
+
+    def place(self, task_id: str) -> int:
+        """Where among the siblings that aren't disabled, from 0; of one that is not either."""
+        return self._places[self.planned(task_id).task.id]
+
     def parent_id(self, task_id: str) -> str:
         return self.planned(task_id).parent_id
 
-    def block(self, task_id: str) -> Block:
+    def block(self, task_id: str) -> str:
         return self.planned(task_id).block
 
     def position(self, task_id: str) -> int:
         return self.planned(task_id).position
 
-    def names(self, task_id: str) -> tuple[Path, ...]:
-        return self.planned(task_id).names
+    def loops(self, task_id: str) -> int:
+        """How many keys lead from the task's id to one run's outputs: values around it."""
+        return self.planned(task_id).loops
+
+    def reads(self, task_id: str) -> Reads:
+        return self.planned(task_id).reads
 
     def job_text(self, task_id: str) -> str:
         """The task as JSON, as a job carries it; ``msgspec.json.decode`` with Task reads it."""
         return self._job_texts[self.planned(task_id).task.id]
 
+    def _level(self, parent: Flow | Task, parent_id: str, loops: int) -> Iterator[Planned]:
+        has_values = isinstance(parent, Task) and self._kinds[parent.type].kind.has_values
+        for block, tasks in blocks_of(parent):
+            around = loops + (has_values and block == "tasks")
+            for position, task in enumerate(tasks):
+                own = reads_of(task.properties)
+                names = {*own.names, *self._kinds[task.type].reads}
+                reads = own._replace(names=tuple(sorted(names)))
+                condition = reads_of(task.run_if)
+                yield Planned(task, parent_id, block, position, around, reads, condition)
+                yield from self._level(task, task.id, around)
 
-def _plan_level(parent: Flow | Task, parent_id: str, registry: Registry) -> Iterator[Planned]:
-    blocks: tuple[tuple[Block, tuple[Task, ...]], ...] = (
-        ("tasks", parent.tasks),
-        ("errors", parent.errors),
-        ("finally", parent.finally_),
-    )
-    for block, tasks in blocks:
-        for position, task in enumerate(tasks):
-            known = registry.tasks.get(task.type)
-            names = {*names_of(task.properties), *(known.reads if known else ())}
-            yield Planned(task, parent_id, block, position, tuple(sorted(names)))
-            yield from _plan_level(task, task.id, registry)
+
+def blocks_of(node: Flow | Task) -> Iterator[tuple[str, tuple[Task, ...]]]:
+    """The lists of tasks of a flow or a task: tasks, branches, errors, finally."""
+    yield "tasks", node.tasks
+    if isinstance(node, Task):
+        yield from node.branches.items()
+    yield "errors", node.errors
+    yield "finally", node.finally_

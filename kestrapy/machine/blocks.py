@@ -1,8 +1,4 @@
-"""Lists of tasks: an execution's own, and those of flowable task runs.
-
-A list's owner is an ordinal: that of a flowable task run, or ROOT for the execution. Its ``Scope``
-counts how far it has come, so that a child's end costs the same however many children there are.
-"""
+"""Lists of tasks go on: children start, and owners end when all of theirs have."""
 
 from __future__ import annotations
 
@@ -10,15 +6,13 @@ from collections import deque
 
 import msgspec
 
-from kestrapy.language.plan import Plan
-from kestrapy.machine import task_runs, transitions
-from kestrapy.machine.entities import Execution, Scope, TaskRun
+from kestrapy.machine import flowables, task_runs, transitions
+from kestrapy.machine.entities import TaskRun
+from kestrapy.machine.lists import ROOT, Start, TaskList
 from kestrapy.machine.turn import Turn
-from kestrapy.model.flow import Flow, Task
 from kestrapy.model.registry import Kind
 from kestrapy.model.state import State
 
-ROOT = -1
 replace = msgspec.structs.replace
 
 
@@ -31,113 +25,53 @@ def advance(turn: Turn, execution_id: str, owner: int) -> State | None:
         owner = owners.popleft()
         if owner != ROOT and turn.run(execution_id, owner).state.is_terminal:
             continue
-        owners.extend(_start(turn, execution_id, owner))
-        ended = _end_of(turn, execution_id, owner)
+        tasks = TaskList.of(turn, execution_id, owner)
+        owners.extend(_start(tasks))
+        ended = tasks.end()
         if ended is None:
             continue
         if owner == ROOT:
             return ended
-        owners.append(end(turn, turn.run(execution_id, owner), ended))
+        owners.append(end(turn, tasks.run, ended))
     return None
 
 
-def _start(turn: Turn, execution_id: str, owner: int) -> list[int]:
+def _start(tasks: TaskList) -> list[int]:
     """Start tasks of the list. -> the flowable ones among them, whose lists begin now."""
-    execution = turn.execution(execution_id)
-    plan = turn.plan(execution)
-    flowables: list[int] = []
-    while not turn.execution(execution_id).killing:
-        task = _next_task(plan, turn, execution_id, owner)
-        if task is None:
+    turn, flowable_runs = tasks.turn, []
+    while not turn.execution(tasks.execution_id).killing:
+        start = tasks.next()
+        if start is None:
             break
-        scope = _scope(turn, execution_id, owner)  # now of the block that the task is in
-        disabled = task.disabled
-        _put_scope(
-            turn,
-            execution_id,
-            owner,
-            replace(scope, cursor=scope.cursor + 1, open=scope.open + (not disabled)),
-        )
-        if disabled:
-            continue
-        run = task_runs.create(turn, execution_id, task.id, owner)
-        if plan.kind(task.id) is Kind.RUNNABLE:
-            ended = task_runs.submit(turn, run)
-            if ended is not None:
-                end(turn, turn.run(execution_id, run.ordinal), ended)
-        else:
-            history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
-            turn.put_run(replace(run, history=history, scope=Scope()))
-            flowables.append(run.ordinal)
-    return flowables
+        tasks.take(start)
+        run = _create(tasks, start)
+        ended = _begin(turn, run, tasks.plan.kind(run.task_id))
+        run = turn.run(run.execution_id, run.ordinal)
+        if ended is not None:
+            end(turn, run, ended)
+        elif run.scope is not None:
+            flowable_runs.append(run.ordinal)
+    return flowable_runs
 
 
-def _next_task(plan: Plan, turn: Turn, execution_id: str, owner: int) -> Task | None:
-    """The next task of the list when it may start now, else None. Enters the next block when one
-    is over.
-    """
-    scope = _scope(turn, execution_id, owner)
-    while scope.open == 0 and _is_over(plan, turn, execution_id, owner, scope):
-        following = _next_block(plan, turn, execution_id, owner, scope)
-        if following is None:
-            return None
-        scope = replace(scope, block=following, cursor=0, block_failed=False)
-        _put_scope(turn, execution_id, owner, scope)
-    tasks = _tasks(_node(plan, turn, execution_id, owner), scope.block)
-    if scope.cursor >= len(tasks) or scope.open >= _limit(plan, turn, execution_id, owner, scope):
-        return None
-    return None if _stopped(plan, turn, execution_id, owner, scope) else tasks[scope.cursor]
+def _create(tasks: TaskList, start: Start) -> TaskRun:
+    turn, iteration, value = tasks.turn, start.iteration, None
+    turn.started += 1
+    if iteration >= 0:
+        value = flowables.value_at(turn, tasks.run, iteration)
+    elif tasks.scope.rounds:
+        iteration = tasks.scope.rounds - 1
+    return task_runs.create(turn, tasks.execution_id, start.task.id, tasks.owner, value, iteration)
 
 
-def _limit(plan: Plan, turn: Turn, execution_id: str, owner: int, scope: Scope) -> float:
-    """How many of the list may run at once. What handles errors, or cleans up, runs in sequence."""
-    if scope.block != "tasks" or not _is_parallel(plan, turn, execution_id, owner):
-        return 1
-    task = plan.task(turn.run(execution_id, owner).task_id)
-    return task.concurrent or float("inf")
-
-
-def _is_parallel(plan: Plan, turn: Turn, execution_id: str, owner: int) -> bool:
-    return owner != ROOT and plan.kind(turn.run(execution_id, owner).task_id) is Kind.PARALLEL
-
-
-def _stopped(plan: Plan, turn: Turn, execution_id: str, owner: int, scope: Scope) -> bool:
-    """A failure ends a sequence; the tasks of a Parallel do not mind each other's."""
-    parallel = scope.block == "tasks" and _is_parallel(plan, turn, execution_id, owner)
-    return scope.block_failed and not parallel
-
-
-def _is_over(plan: Plan, turn: Turn, execution_id: str, owner: int, scope: Scope) -> bool:
-    tasks = _tasks(_node(plan, turn, execution_id, owner), scope.block)
-    return scope.cursor >= len(tasks) or _stopped(plan, turn, execution_id, owner, scope)
-
-
-def _next_block(plan: Plan, turn: Turn, execution_id: str, owner: int, scope: Scope) -> str | None:
-    node = _node(plan, turn, execution_id, owner)
-    if scope.block == "tasks" and scope.failed and node.errors:
-        return "errors"
-    if scope.block != "finally" and node.finally_:
-        return "finally"
-    return None
-
-
-def _end_of(turn: Turn, execution_id: str, owner: int) -> State | None:
-    """The state in which the list's owner ends; None while something of it is open or still to
-    start.
-    """
-    execution = turn.execution(execution_id)
-    scope = _scope(turn, execution_id, owner)
-    if scope.open:
-        return None
-    if execution.killing:
-        return State.KILLED
-    plan = turn.plan(execution)
-    over = _is_over(plan, turn, execution_id, owner, scope)
-    if not over or _next_block(plan, turn, execution_id, owner, scope) is not None:
-        return None
-    if scope.killed:
-        return State.KILLED
-    return State.FAILED if scope.failed else State.WARNING if scope.warned else State.SUCCESS
+def _begin(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
+    """-> the state in which it ends at once; None: it goes on."""
+    ended = flowables.skip(turn, run)
+    if ended is not None:
+        return ended
+    if kind is Kind.RUNNABLE:
+        return task_runs.submit(turn, run)
+    return flowables.begin(turn, run)
 
 
 def end(turn: Turn, run: TaskRun, state: State) -> int:
@@ -148,38 +82,7 @@ def end(turn: Turn, run: TaskRun, state: State) -> int:
     elif state is State.WARNING and task.allow_warning:
         state = State.SUCCESS
     history = transitions.enter(transitions.TASK_RUN, run.history, state, turn.at)
+    flowables.drop_values(turn, run)
     turn.put_run(replace(run, history=history, due=0))
-    scope = _scope(turn, run.execution_id, run.parent)
-    scope = replace(
-        scope,
-        open=scope.open - 1,
-        failed=scope.failed or state is State.FAILED,
-        block_failed=scope.block_failed or state is State.FAILED,
-        warned=scope.warned or state is State.WARNING,
-        killed=scope.killed or state is State.KILLED,
-    )
-    _put_scope(turn, run.execution_id, run.parent, scope)
+    TaskList.of(turn, run.execution_id, run.parent).let_go(run, state)
     return run.parent
-
-
-def _node(plan: Plan, turn: Turn, execution_id: str, owner: int) -> Flow | Task:
-    return plan.flow if owner == ROOT else plan.task(turn.run(execution_id, owner).task_id)
-
-
-def _tasks(node: Flow | Task, block: str) -> tuple[Task, ...]:
-    if block == "tasks":
-        return node.tasks
-    return node.errors if block == "errors" else node.finally_
-
-
-def _scope(turn: Turn, execution_id: str, owner: int) -> Scope:
-    holder: Execution | TaskRun
-    holder = turn.execution(execution_id) if owner == ROOT else turn.run(execution_id, owner)
-    return holder.scope or Scope()
-
-
-def _put_scope(turn: Turn, execution_id: str, owner: int, scope: Scope) -> None:
-    if owner == ROOT:
-        turn.put_execution(replace(turn.execution(execution_id), scope=scope))
-    else:
-        turn.put_run(replace(turn.run(execution_id, owner), scope=scope))

@@ -160,6 +160,12 @@ class KillRequested(Public, frozen=True):
     execution_id: str
 
 
+class ResumeRequested(Public, frozen=True):
+    """Let a paused task run go on."""
+
+    task_run_id: str
+
+
 class TimerDue(Internal, frozen=True):
     """A timer that the state asked for is due. Obeyed only where the state still asks for this
     one.
@@ -393,6 +399,7 @@ PUBLIC = (
     Result,
     Returned,
     KillRequested,
+    ResumeRequested,
     Heartbeat,
     GroupReport,
     WorkerGone,

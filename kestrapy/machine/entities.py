@@ -9,6 +9,7 @@ an entity of its own, and so is each answer to "which run of this task was the l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import blake2b
 
 import msgspec
 
@@ -26,9 +27,15 @@ class Entity(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Scope(msgspec.Struct, frozen=True, array_like=True):
     """How far a list of tasks has come: an execution's own, or a flowable task run's.
 
-    block: tasks, then errors if one failed, then finally. cursor: the next task of the block to
-    start. open: task runs that were started and have not ended. block_failed: one of this block has
-    failed; failed, warned, killed: one of any block.
+    block: tasks (or a branch), then errors if one failed, then finally. cursor: the next task of
+    the block to start. open: task runs that were started and have not ended. block_failed: one of
+    this block has failed; failed, warned, killed: one of any block.
+
+    size: of a list with values, how many there are; its cursor goes through all tasks of all
+    values, or through the values where iterations run side by side. lanes: iterations whose next
+    task may start, with its place; emptied in the command that fills it. begun, done: of a Dag, the
+    tasks that were started, and those that others may follow. waits: until a timer, or a resume.
+    outcome: in which state that timer ends a Pause. rounds: of a loop, how often it has run.
     """
 
     block: str = "tasks"
@@ -38,13 +45,21 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     warned: bool = False
     killed: bool = False
     block_failed: bool = False
+    size: int = 0
+    lanes: tuple[tuple[int, int], ...] = ()
+    begun: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+    waits: bool = False
+    outcome: str = ""
+    rounds: int = 0
 
 
 class Execution(Entity, frozen=True):
     """A live execution. count: task runs so far; the next one's ordinal.
 
     awaits: "flow" while a FlowResolved is wanted. killing: a kill was asked for. chain: see
-    ``outputs``.
+    ``outputs``. paused: how many of its task runs are. ends_as: with killing, a state other than
+    KILLED.
     """
 
     id: str
@@ -59,6 +74,8 @@ class Execution(Entity, frozen=True):
     error: str = ""
     chain: str = ""
     traceparent: str = ""
+    paused: int = 0
+    ends_as: str = ""
 
 
 class Content(Entity, frozen=True):
@@ -97,6 +114,9 @@ class TaskRun(Entity, frozen=True):
     when this epoch waits, epoch ms. fallback: unless it is to wait. fallback_after: ms. left:
     groups that a fallback took it from. losses: workers that were lost with it. copies: of this
     epoch's job, for workers that were free.
+
+    value, iteration: of a task that runs once for each value; iteration -1 where there is none.
+    earlier: ordinal of the run of the same task before this one, -1 for none.
     """
 
     execution_id: str
@@ -121,6 +141,9 @@ class TaskRun(Entity, frozen=True):
     left: tuple[str, ...] = ()
     losses: int = 0
     copies: int = 0
+    value: str | None = None
+    iteration: int = -1
+    earlier: int = -1
 
     @property
     def id(self) -> str:
@@ -137,9 +160,17 @@ class TaskRun(Entity, frozen=True):
 
 
 class LastRun(Entity, frozen=True):
-    """The ordinal of a task's last run in an execution."""
+    """The ordinal of a task's last run in an execution, of all or of those for certain values."""
 
     ordinal: int
+
+
+class Values(Entity, frozen=True):
+    """Some of the values that a flowable task run goes through: a part of ``VALUES_PART`` at most,
+    so that nothing grows with their number. It never changes.
+    """
+
+    values: tuple[str, ...]
 
 
 class Holder(Entity, frozen=True):
@@ -233,9 +264,10 @@ class KillNote(Entity, frozen=True):
 
 EntityMap = Mapping[str, Entity]
 ENTITIES = (
-    *(Execution, Content, TaskRun, LastRun, Holder, Ended, KillNote),
+    *(Execution, Content, TaskRun, LastRun, Values, Holder, Ended, KillNote),
     *(Group, GroupKeys, Namespace, Lane, Line, Place),
 )
+VALUES_PART = 256
 GROUP_KEYS = "groups"
 """The key of the one ``GroupKeys``."""
 
@@ -254,6 +286,16 @@ def run_key(task_run_id: str) -> str:
 
 def last_run_key(execution_id: str, task_id: str) -> str:
     return f"l:{execution_id}:{task_id}"
+
+
+def valued_run_key(execution_id: str, task_id: str, values: tuple[str, ...]) -> str:
+    """Of the last run of a task for values: those of the lists around it, from the outside in."""
+    hashed = blake2b(msgspec.json.encode(values), digest_size=12).hexdigest()
+    return f"v:{execution_id}:{task_id}:{hashed}"
+
+
+def values_key(task_run_id: str, part: int) -> str:
+    return f"i:{task_run_id}:{part}"
 
 
 def holder_key(worker_id: str) -> str:

@@ -19,7 +19,8 @@ import msgspec
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.language.outputs import resolve_outputs
-from kestrapy.machine import blocks, groups, task_runs, transitions
+from kestrapy.language.reads import Reads
+from kestrapy.machine import blocks, flowables, groups, task_runs, transitions
 from kestrapy.machine.commands import (
     Claimed,
     Command,
@@ -31,6 +32,7 @@ from kestrapy.machine.commands import (
     NoWorker,
     PublishAgain,
     Result,
+    ResumeRequested,
     Returned,
     SettingChanged,
     TimerDue,
@@ -53,10 +55,12 @@ from kestrapy.machine.entities import (
     kill_note_key,
     last_run_key,
     run_key,
+    valued_run_key,
 )
+from kestrapy.machine.lists import ROOT
 from kestrapy.machine.outputs import Kill, Output, Refusal
 from kestrapy.machine.turn import ContentMissing, Rules, Turn
-from kestrapy.machine.variables import variables_of
+from kestrapy.machine.variables import values_of, variables_of
 from kestrapy.model.flow import Flow
 from kestrapy.model.state import State, begin
 
@@ -182,7 +186,7 @@ def _start(turn: Turn, execution_id: str) -> None:
     )
     history = transitions.enter(transitions.EXECUTION, execution.history, State.RUNNING, turn.at)
     turn.put_execution(replace(execution, history=history))
-    _advance(turn, execution_id, blocks.ROOT)
+    _advance(turn, execution_id, ROOT)
 
 
 def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow) -> str:
@@ -191,8 +195,8 @@ def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow
         raise msgspec.DecodeError(f"inputs must be a JSON object, not {content.inputs[:100]}")
     if content.inline:
         return content.inputs
-    names = (("flow",), ("execution",), ("labels",), ("vars",), ("trigger",))
-    variables = variables_of(turn, execution, turn.plan(execution), names, None)
+    reads = Reads((("flow",), ("execution",), ("labels",), ("vars",), ("trigger",)))
+    variables = variables_of(turn, execution, turn.plan(execution), reads, None)
     return msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
 
 
@@ -276,11 +280,25 @@ def _publish_again(turn: Turn, command: PublishAgain) -> None:
 
 
 def _timer_due(turn: Turn, command: TimerDue) -> None:
-    run = _find(turn, command.task_run_id)
+    run = turn.get(run_key(command.task_run_id), TaskRun)
     if run is None or not run.due or run.due != command.due:
         return
     turn.at = max(turn.at, command.due)
-    _go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
+    if run.scope is None:
+        _go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
+    else:
+        flowables.due(turn, run)
+        if run.scope.outcome == State.CANCELLED:
+            _terminate(turn, run.execution_id, State.CANCELLED)
+        else:
+            _advance(turn, run.execution_id, run.ordinal)
+
+
+def _resume(turn: Turn, command: ResumeRequested) -> None:
+    run = turn.get(run_key(command.task_run_id), TaskRun)
+    if run is not None and run.state is State.PAUSED:
+        flowables.resume(turn, run)
+        _advance(turn, run.execution_id, run.ordinal)
 
 
 def _worker_lost(turn: Turn, command: WorkerLost) -> None:
@@ -316,14 +334,20 @@ def _kill(turn: Turn, command: KillRequested) -> None:
     elif isinstance(execution, Execution) and not execution.killing:
         if execution.history.current is State.CREATED:
             return _end(turn, execution.id, State.KILLED)
-        history = transitions.enter(
-            transitions.EXECUTION, execution.history, State.KILLING, turn.at
-        )
-        turn.put_execution(replace(execution, history=history, killing=True, awaits=""))
-        _kill_runs(turn, execution.id, execution.count)
+        _terminate(turn, execution.id, State.KILLED)
 
 
-def _kill_runs(turn: Turn, execution_id: str, count: int) -> None:
+def _terminate(turn: Turn, execution_id: str, state: State) -> None:
+    """Nothing more starts, what runs is killed; the execution ends in this state then."""
+    execution = turn.execution(execution_id)
+    history = transitions.enter(transitions.EXECUTION, execution.history, State.KILLING, turn.at)
+    turn.put_execution(
+        replace(execution, history=history, killing=True, awaits="", ends_as=str(state))
+    )
+    _kill_runs(turn, execution.id, execution.count, state)
+
+
+def _kill_runs(turn: Turn, execution_id: str, count: int, state: State) -> None:
     """Children come after their parents: from the last run on, each list is empty when its owner is
     met.
     """
@@ -333,13 +357,13 @@ def _kill_runs(turn: Turn, execution_id: str, count: int) -> None:
             continue
         if run.scope is not None:
             history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
-            run = turn.put_run(replace(run, history=history))
-            ended = State.KILLED if run.scope is not None and run.scope.open == 0 else None
+            run = turn.put_run(replace(run, history=history, due=0))
+            ended = state if run.scope is not None and run.scope.open == 0 else None
         else:
             ended = task_runs.kill(turn, run)
         if ended is not None:
             blocks.end(turn, run, ended)
-    _advance(turn, execution_id, blocks.ROOT)
+    _advance(turn, execution_id, ROOT)
 
 
 def _advance(turn: Turn, execution_id: str, owner: int) -> None:
@@ -372,16 +396,19 @@ def _outputs(turn: Turn, execution: Execution) -> dict[str, Any]:
     plan = turn.plan(execution)
     if not plan.flow.outputs:
         return {}
-    variables = variables_of(turn, execution, plan, plan.output_names, None)
+    variables = variables_of(turn, execution, plan, plan.output_reads, None)
     return resolve_outputs(plan.flow, variables)
 
 
 def _forget(turn: Turn, execution_id: str, state: State) -> None:
     execution = turn.execution(execution_id)
-    for ordinal in range(execution.count):
+    for ordinal in reversed(range(execution.count)):  # parents last: values are found through them
         run = turn.run(execution_id, ordinal)
         turn.drop(run_key(run.id))
         turn.drop(last_run_key(execution_id, run.task_id))
+        if values := values_of(turn, run):
+            turn.drop(valued_run_key(execution_id, run.task_id, values))
+        flowables.drop_values(turn, run)
     turn.drop(content_key(execution_id))
     turn.put(execution_key(execution_id), Ended(state, turn.at + ENDED_KEPT))
 
@@ -434,7 +461,10 @@ def execution_named_by(command: Command) -> str:
     return ""
 
 
-_OF_TASK_RUN = (Claimed, Result, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain)
+_OF_TASK_RUN = (
+    *(Claimed, Result, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
+    ResumeRequested,
+)
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ExecutionCreated: _created,
     FlowResolved: _resolved,
@@ -449,4 +479,5 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     TimerDue: _timer_due,
     WorkerLost: _worker_lost,
     KillRequested: _kill,
+    ResumeRequested: _resume,
 }

@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import RoutingProblem
-from kestrapy.language.expression import has_expression, names_of, render_value
+from kestrapy.language.expression import has_expression, render_value
+from kestrapy.language.reads import reads_of
 from kestrapy.language.worker_groups import unfit_fallback
 from kestrapy.machine import groups, routing, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
@@ -28,12 +29,13 @@ from kestrapy.machine.entities import (
     TaskRun,
     holder_key,
     last_run_key,
+    valued_run_key,
 )
 from kestrapy.machine.outputs import Granted, Job, JobCopy, Kill, Refused
 from kestrapy.machine.retry import retry_delay
 from kestrapy.machine.routing import Route
 from kestrapy.machine.turn import Turn
-from kestrapy.machine.variables import variables_of
+from kestrapy.machine.variables import values_of, variables_of
 from kestrapy.model.state import State, begin
 from kestrapy.model.worker_group import DEFAULT_LANE, Fallback
 
@@ -55,13 +57,28 @@ _encode_text = msgspec.json.Encoder().encode
 _decode_outputs = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-def create(turn: Turn, execution_id: str, task_id: str, parent: int) -> TaskRun:
+def create(
+    turn: Turn, execution_id: str, task_id: str, parent: int, value: str | None, iteration: int
+) -> TaskRun:
     """The next task run of an execution; its ordinal is the execution's count."""
     execution = turn.execution(execution_id)
-    run = TaskRun(execution_id, execution.count, task_id, parent, begin(State.CREATED, turn.at))
+    last = turn.get(last_run_key(execution_id, task_id), LastRun)
+    run = TaskRun(
+        execution_id,
+        execution.count,
+        task_id,
+        parent,
+        begin(State.CREATED, turn.at),
+        value=value,
+        iteration=iteration,
+        earlier=-1 if last is None else last.ordinal,
+    )
     turn.put_execution(replace(execution, count=execution.count + 1))
+    turn.put_run(run)
     turn.put(last_run_key(execution_id, task_id), LastRun(run.ordinal))
-    return turn.put_run(run)
+    if values := values_of(turn, run):
+        turn.put(valued_run_key(execution_id, task_id, values), LastRun(run.ordinal))
+    return run
 
 
 def submit(turn: Turn, run: TaskRun) -> State | None:
@@ -115,8 +132,8 @@ def _route_of(turn: Turn, run: TaskRun) -> Route:
     task, flow = plan.task(run.task_id).worker_group, plan.flow.worker_group
 
     def render(template: str) -> Any:
-        names = names_of(template)
-        return render_value(template, variables_of(turn, execution, plan, names, run))
+        reads = reads_of(template)
+        return render_value(template, variables_of(turn, execution, plan, reads, run))
 
     named = tuple(it.key for it in (task, flow) if it is not None and it.key)
     known = groups.KnownGroups(turn, tuple(it for it in named if not has_expression(it)))
@@ -137,7 +154,7 @@ def _job_of(turn: Turn, run: TaskRun) -> Job:
     execution = turn.execution(run.execution_id)
     plan = turn.plan(execution)
     task = plan.task(run.task_id)
-    variables = variables_of(turn, execution, plan, plan.names(run.task_id), run)
+    variables = variables_of(turn, execution, plan, plan.reads(run.task_id), run)
     return Job(
         task_run_id=run.id,
         epoch=run.epoch,

@@ -4,7 +4,8 @@ written.
 ::
 
     execution   CREATED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED
-                   │            └─────▶ KILLING ──▶ KILLED
+                   │         ▲ │ └────▶ KILLING ──▶ KILLED
+                   │         └─┴─ PAUSED ─┘
                    └──▶ FAILED (refused) | KILLED
 
     task run    CREATED ──▶ SUBMITTED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED
@@ -12,7 +13,8 @@ written.
                    │          │   │ └────────┼─┼────▶ KILLED | FAILED (undeliverable)
                    │          │   └──────────┘ └────▶ RETRYING ─▶ SUBMITTED | KILLED
                    ├──▶ RUNNING (flowable) …   (a lost or returned epoch is submitted anew;
-                   └──▶ FAILED (no group)      allowFailure makes WARNING or SUCCESS of FAILED)
+                   ├──▶ FAILED (no group)      allowFailure makes WARNING or SUCCESS of FAILED;
+                   └──▶ SKIPPED                a Pause is PAUSED in between)
 """
 
 from __future__ import annotations
@@ -26,17 +28,21 @@ S = State
 Table = Mapping[State, frozenset[State]]
 
 _ENDS = frozenset({S.SUCCESS, S.WARNING, S.FAILED, S.KILLED})
+_KILLED = _ENDS | {S.CANCELLED}
+"""Ends of what is killed: an execution may be ended in another state than KILLED."""
 
 EXECUTION: Table = {
     S.CREATED: frozenset({S.RUNNING, S.FAILED, S.KILLED}),
-    S.RUNNING: frozenset({S.SUCCESS, S.WARNING, S.FAILED, S.KILLING}),
-    S.KILLING: frozenset({S.KILLED, S.FAILED}),
+    S.RUNNING: frozenset({S.SUCCESS, S.WARNING, S.FAILED, S.KILLING, S.PAUSED}),
+    S.PAUSED: frozenset({S.RUNNING, S.FAILED, S.KILLING}),
+    S.KILLING: _KILLED,
 }
 TASK_RUN: Table = {
-    S.CREATED: _ENDS | {S.SUBMITTED, S.RUNNING},
+    S.CREATED: _ENDS | {S.SUBMITTED, S.RUNNING, S.SKIPPED},
     S.SUBMITTED: _ENDS | {S.RUNNING, S.SUBMITTED},
-    S.RUNNING: _ENDS | {S.SUBMITTED, S.RETRYING, S.KILLING},
-    S.KILLING: frozenset({S.KILLED, S.FAILED}),
+    S.RUNNING: _KILLED | {S.SUBMITTED, S.RETRYING, S.KILLING, S.PAUSED},
+    S.PAUSED: frozenset({S.RUNNING, S.KILLING}),
+    S.KILLING: _KILLED,
     S.RETRYING: _ENDS | {S.SUBMITTED},
 }
 ATTEMPT: Table = {

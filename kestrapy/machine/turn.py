@@ -79,6 +79,8 @@ class Turn:
     """Groups that may have room for another job by now."""
     ready: list[tuple[str, int]] = field(default_factory=list)
     """Task runs, by key and epoch, that found room at once and stand in no line."""
+    started: int = 0
+    """Task runs that this turn has created."""
     _open: dict[str, list[Output]] = field(default_factory=dict)
     _numbers: int = 0
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from kestrapy.language.expression import select
 from kestrapy.language.plan import Plan
-from kestrapy.machine.entities import Execution, LastRun, TaskRun, last_run_key
+from kestrapy.language.reads import OUTPUTS, Reads, key_paths, paths_of_outputs
+from kestrapy.machine.entities import (
+    Execution,
+    LastRun,
+    TaskRun,
+    last_run_key,
+    valued_run_key,
+)
 from kestrapy.machine.turn import Turn
 from kestrapy.model.flow import TENANT
 from kestrapy.model.instants import iso_date
@@ -18,26 +25,18 @@ Path = tuple[str, ...]
 
 
 def variables_of(
-    turn: Turn, execution: Execution, plan: Plan, names: Iterable[Path], run: TaskRun | None
+    turn: Turn, execution: Execution, plan: Plan, reads: Reads, run: TaskRun | None
 ) -> dict[str, Any]:
-    """What the paths in names hold, for an expression of the execution or of one task run."""
-    document: dict[str, Any] = {}
-    paths = tuple(names)
-    for root in dict.fromkeys(path[0] for path in paths if path):
-        value = _root(turn, execution, plan, run, root, paths)
-        if value is not None:
-            document[root] = value
-    return select(document, paths)
+    """What is read, for an expression of the execution or of one task run."""
+    roots = dict.fromkeys(path[0] for path in reads.names if path and path[0] != OUTPUTS)
+    document = {root: _root(turn, execution, plan, run, root) for root in roots}
+    document = {root: value for root, value in document.items() if value is not None}
+    if any(path[0] == OUTPUTS for path in reads.names):
+        document[OUTPUTS] = _outputs(turn, execution, plan, reads, document)
+    return select(document, reads.names)
 
 
-def _root(
-    turn: Turn,
-    execution: Execution,
-    plan: Plan,
-    run: TaskRun | None,
-    root: str,
-    paths: tuple[Path, ...],
-) -> Any:
+def _root(turn: Turn, execution: Execution, plan: Plan, run: TaskRun | None, root: str) -> Any:
     match root:
         case "flow":
             return {
@@ -52,14 +51,15 @@ def _root(
                 "startDate": iso_date(execution.history.start),
                 "state": str(execution.history.current),
             }
-        case "outputs":
-            return _outputs(turn, execution, plan, paths)
         case "vars":
             return plan.flow.variables
         case "inputs" | "labels" | "trigger":
             return _content(turn, execution, root)
         case "task" | "taskrun" if run is not None:
             return _run(plan, run, root)
+        case "parent" | "parents" if run is not None:
+            parents = _parents(turn, run)
+            return parents if root == "parents" else next(iter(parents), None)
     return None
 
 
@@ -80,24 +80,93 @@ def _run(plan: Plan, run: TaskRun, root: str) -> dict[str, Any]:
         "startDate": iso_date(run.history.start),
         "attemptsCount": run.failures,
         "parentId": None if run.parent < 0 else f"{run.execution_id}-{run.parent}",
-        "value": None,
-        "iteration": None,
+        "value": run.value,
+        "iteration": None if run.iteration < 0 else run.iteration,
     }
 
 
-def _outputs(
-    turn: Turn, execution: Execution, plan: Plan, paths: tuple[Path, ...]
-) -> dict[str, Any]:
-    """Of the tasks that are named; of all tasks only where an expression names ``outputs`` as a
-    whole.
-    """
-    if any(path == ("outputs",) for path in paths):
-        wanted: Iterable[str] = plan.task_ids
-    else:
-        wanted = dict.fromkeys(path[1] for path in paths if path[0] == "outputs")
-    found: dict[str, Any] = {}
-    for task_id in wanted:
-        last = turn.get(last_run_key(execution.id, task_id), LastRun)
-        if last is not None:
-            found[task_id] = msgspec.json.decode(turn.run(execution.id, last.ordinal).outputs)
+def _parents(turn: Turn, run: TaskRun) -> list[dict[str, Any]]:
+    """From the inside out, those that have a value or outputs."""
+    found = []
+    for parent in ancestors(turn, run):
+        entry: dict[str, Any] = {}
+        if parent.value is not None:
+            entry["taskrun"] = {"value": parent.value}
+            if parent.iteration >= 0:
+                entry["taskrun"]["iteration"] = parent.iteration
+        outputs = msgspec.json.decode(parent.outputs)
+        if outputs:
+            entry["outputs"] = outputs
+        if entry:
+            found.append(entry)
     return found
+
+
+def ancestors(turn: Turn, run: TaskRun) -> Iterator[TaskRun]:
+    """The flowable task runs around a run, from the inside out."""
+    while run.parent >= 0:
+        run = turn.run(run.execution_id, run.parent)
+        yield run
+
+
+def values_of(turn: Turn, run: TaskRun) -> tuple[str, ...]:
+    """The values of a run and of those around it, from the outside in."""
+    around = [run.value, *(it.value for it in ancestors(turn, run))]
+    return tuple(value for value in reversed(around) if value is not None)
+
+
+def _outputs(
+    turn: Turn, execution: Execution, plan: Plan, reads: Reads, variables: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Of the runs that are named; of all only where an expression names ``outputs`` as a whole."""
+    keyed = any(path[0] == OUTPUTS for keys in reads.outputs for path in key_paths(keys))
+    if keyed:  # a key that is read from outputs itself: these come first
+        static = [path[1:] for path in reads.names if path[0] == OUTPUTS]
+        plain = [path for path in static if path and _is_single(plan, path[0])]
+        variables = {**variables, OUTPUTS: _found(turn, execution, plan, plain)}
+    return _found(turn, execution, plan, paths_of_outputs(reads, variables))
+
+
+def _is_single(plan: Plan, task_id: str) -> bool:
+    return task_id not in plan or plan.loops(task_id) == 0
+
+
+def _found(turn: Turn, execution: Execution, plan: Plan, paths: Iterable[Path]) -> dict[str, Any]:
+    wanted: dict[str, list[Path]] = {}
+    for path in paths:
+        for task_id in path[:1] or plan.task_ids:
+            wanted.setdefault(task_id, []).append(path[1:])
+    found: dict[str, Any] = {}
+    for task_id, keys in wanted.items():
+        loops = 0 if task_id not in plan else plan.loops(task_id)
+        for each in keys:
+            for run in _runs(turn, execution, task_id, each, loops):
+                _put(found, (task_id, *values_of(turn, run)), msgspec.json.decode(run.outputs))
+    return found
+
+
+def _runs(
+    turn: Turn, execution: Execution, task_id: str, keys: Path, loops: int
+) -> Iterator[TaskRun]:
+    """The runs of a task that the keys after its id lead to, later ones last."""
+    if loops == 0 or len(keys) >= loops:
+        key = valued_run_key(execution.id, task_id, keys[:loops])
+        last = turn.get(key if loops else last_run_key(execution.id, task_id), LastRun)
+        if last is not None:
+            yield turn.run(execution.id, last.ordinal)
+        return
+    last = turn.get(last_run_key(execution.id, task_id), LastRun)
+    ordinal, found = -1 if last is None else last.ordinal, []
+    while ordinal >= 0:
+        run = turn.run(execution.id, ordinal)
+        if values_of(turn, run)[: len(keys)] == keys:
+            found.append(run)
+        ordinal = run.earlier
+    yield from reversed(found)
+
+
+def _put(found: dict[str, Any], path: Path, outputs: Any) -> None:
+    """Within maps that are made where there are none."""
+    for key in path[:-1]:
+        found = found.setdefault(key, {})
+    found[path[-1]] = outputs

@@ -42,10 +42,13 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     type: the canonical type name (aliases are resolved).
     timeout: ms, None for none; kept by the worker.
+    run_if: an expression; empty: always. Where it gives false the task is skipped.
     tasks, errors, finally_: the children of a flowable task; empty for a runnable one.
+    branches: further lists of children by name: then, else, ``cases.X``, defaults, onPause.
+    depends_on: of a Dag task, by child, those that must have ended before it.
     worker_group: where it shall run; None: as the flow, its namespace or the tenant say.
     on_worker_lost: whether it is handed out anew when its worker is lost; empty: RESUBMIT.
-    concurrent: of a Parallel task, how many children at once; 0 for no limit.
+    concurrent: of a task that runs children at once, how many; 0 for no limit.
     properties: what the type adds, unrendered JSON values.
     """
 
@@ -64,6 +67,9 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[Task, ...] = ()
     finally_: tuple[Task, ...] = ()
     concurrent: int = 0
+    run_if: str = ""
+    branches: dict[str, tuple[Task, ...]] = {}
+    depends_on: dict[str, tuple[str, ...]] = {}
     properties: dict[str, Any] = {}
 
 

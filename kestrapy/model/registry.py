@@ -24,6 +24,29 @@ class Kind(Enum):
     """The executor runs its children one after the other."""
     PARALLEL = "parallel"
     """The executor runs its children at once, or ``concurrent`` of them."""
+    ALLOW_FAILURE = "allow failure"
+    """Like SEQUENTIAL, but that a failure of its children is no more than a warning."""
+    IF = "if"
+    """One of two lists of children, by a condition."""
+    SWITCH = "switch"
+    """One of several lists of children, by a value."""
+    FOR_EACH = "for each"
+    """Its children for each of some values: ``concurrent`` iterations at once, each in sequence."""
+    EACH_SEQUENTIAL = "each sequential"
+    """Its children for each of some values, one after the other."""
+    EACH_PARALLEL = "each parallel"
+    """Its children for each of some values, all at once, or ``concurrent`` of them."""
+    ORDERED = "ordered"
+    """Each child once those have ended that it depends on."""
+    LOOP_UNTIL = "loop until"
+    """Its children again and again, until a condition holds."""
+    PAUSE = "pause"
+    """Waits until it is resumed, or its time is over."""
+
+    @property
+    def has_values(self) -> bool:
+        """Whether its children run once for each of some values."""
+        return self in (Kind.FOR_EACH, Kind.EACH_SEQUENTIAL, Kind.EACH_PARALLEL)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,14 @@ from kestrapy.plugins.tasks.execution import (
     FailTask,
 )
 from kestrapy.plugins.tasks.flow import FlowableProperties, SleepProperties, SleepTask
+from kestrapy.plugins.tasks.flowables import (
+    EachProperties,
+    ForEachProperties,
+    IfProperties,
+    LoopUntilProperties,
+    PauseProperties,
+    SwitchProperties,
+)
 from kestrapy.plugins.tasks.http import (
     DownloadProperties,
     DownloadTask,
@@ -177,17 +185,24 @@ _RUNNABLES = [
 ]
 _FLOWABLES = [
     TaskType(
-        f"{_CORE}.flow.Sequential",
-        Kind.SEQUENTIAL,
-        FlowableProperties,
-        (f"{_OLD}.flows.Sequential", "sequential"),
-    ),
-    TaskType(
-        f"{_CORE}.flow.Parallel",
-        Kind.PARALLEL,
-        FlowableProperties,
-        (f"{_OLD}.flows.Parallel", "parallel"),
-    ),
+        f"{_CORE}.flow.{name}",
+        kind,
+        properties,
+        (f"{_OLD}.flows.{name}", name[0].lower() + name[1:], *aliases),
+    )
+    for name, kind, properties, aliases in (
+        ("Sequential", Kind.SEQUENTIAL, FlowableProperties, ()),
+        ("Parallel", Kind.PARALLEL, FlowableProperties, ()),
+        ("AllowFailure", Kind.ALLOW_FAILURE, FlowableProperties, ()),
+        ("If", Kind.IF, IfProperties, ()),
+        ("Switch", Kind.SWITCH, SwitchProperties, ()),
+        ("ForEach", Kind.FOR_EACH, ForEachProperties, ()),
+        ("EachSequential", Kind.EACH_SEQUENTIAL, EachProperties, ()),
+        ("EachParallel", Kind.EACH_PARALLEL, EachProperties, ()),
+        ("Dag", Kind.ORDERED, FlowableProperties, ()),
+        ("LoopUntil", Kind.LOOP_UNTIL, LoopUntilProperties, (f"{_CORE}.flow.WaitFor",)),
+        ("Pause", Kind.PAUSE, PauseProperties, ()),
+    )
 ]
 _SCHEDULE = TriggerType(
     f"{_CORE}.trigger.Schedule",

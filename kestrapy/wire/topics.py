@@ -87,6 +87,7 @@ EXECUTIONS = Topic(
         c.Result,
         c.Returned,
         c.KillRequested,
+        c.ResumeRequested,
         c.TimerDue,
         c.Undeliverable,
         c.WorkerLost,

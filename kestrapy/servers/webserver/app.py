@@ -50,8 +50,8 @@ def build_app(given: WebDependencies) -> FastAPI:
     answer_errors(app)
     for endpoints in (
         FlowEndpoints(web),
+        ExecutionEndpoints(web),  # its paths come before that which starts a flow
         SubmissionEndpoint(web),
-        ExecutionEndpoints(web),
         EventEndpoint(web),
         LogEndpoints(web),
         WorkerGroupEndpoints(web),

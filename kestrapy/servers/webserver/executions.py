@@ -1,4 +1,4 @@
-"""Endpoints of executions that exist: reading, searching, killing, their files."""
+"""Endpoints of executions that exist: reading, searching, killing, resuming, their files."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from kestrapy.errors import Conflict, InputRefused, NotFound, Problem, UserError
-from kestrapy.machine.commands import KillRequested
+from kestrapy.machine.commands import KillRequested, ResumeRequested
 from kestrapy.model.ids import shard_of, time_of
+from kestrapy.model.state import State
 from kestrapy.ports.places import execution_folder
 from kestrapy.ports.store import ExecutionSearch, Order, StoredExecution
 from kestrapy.servers.webserver.answers import answer
@@ -49,6 +50,7 @@ class ExecutionEndpoints:
         add("/executions/{execution_id}/events", self.events)
         add("/executions/{execution_id}/file", self.file)
         add("/executions/{execution_id}/kill", self.kill, methods=["DELETE"], status_code=202)
+        add("/executions/{execution_id}/resume", self.resume, methods=["POST"], status_code=202)
         return router
 
     def search(self, query: Annotated[ExecutionSearchParameters, Query()]) -> Response:
@@ -123,6 +125,19 @@ class ExecutionEndpoints:
         message = self._web.router.message(KillRequested(execution_id=execution_id))
         await run_in_threadpool(self._web.sender.send, message)
         return answer({"message": f"execution {execution_id} will be killed"}, 202)
+
+    async def resume(
+        self, execution_id: str, request: Request, _query: Annotated[Parameters, Query()]
+    ) -> Response:
+        """Let the paused tasks of an execution go on."""
+        found = await self.found(execution_id, request)
+        paused = [it.id for it in found.task_runs if it.state is State.PAUSED]
+        if not paused:
+            raise Conflict(f"execution {execution_id} is not paused: {found.snapshot.state}")
+        for task_run_id in paused:
+            message = self._web.router.message(ResumeRequested(task_run_id=task_run_id))
+            await run_in_threadpool(self._web.sender.send, message)
+        return answer({"message": f"execution {execution_id} will be resumed"}, 202)
 
     async def file(
         self,

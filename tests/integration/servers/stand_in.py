@@ -16,10 +16,11 @@ from kestrapy.machine.commands import (
     ExecutionSubmitted,
     FlowSaveRequested,
     KillRequested,
+    ResumeRequested,
     SettingChanged,
     SettingSaveRequested,
 )
-from kestrapy.machine.entities import Entity
+from kestrapy.machine.entities import Entity, execution_of
 from kestrapy.machine.outputs import (
     AttemptSnapshot,
     ExecutionEvent,
@@ -47,6 +48,8 @@ class StandIn:
         self._flows: dict[str, Entity] = {}
         self._submitted: dict[str, ExecutionSubmitted] = {}
         self._number = 0
+        self.task_state = State.RUNNING
+        """In which the one task run of each execution stands."""
         self._goes = threading.Event()
         self._goes.set()
         self._stands = threading.Event()
@@ -100,6 +103,8 @@ class StandIn:
                 self._event(command.execution_id, *_UP_TO_RUNNING)
                 if "end" in msgspec.json.decode(command.inputs):
                     self.end(command.execution_id)
+            case ResumeRequested():
+                self.end(execution_of(command.task_run_id))
             case KillRequested():
                 self.end(command.execution_id, State.KILLED)
 
@@ -118,7 +123,7 @@ class StandIn:
         self._send_event(submitted, execution=snapshot)
 
     def _task_run(self, execution_id: str) -> None:
-        history = [StateChange(State.CREATED, 1000), StateChange(State.RUNNING, 1001)]
+        history = [StateChange(State.CREATED, 1000), StateChange(self.task_state, 1001)]
         snapshot = TaskRunSnapshot(
             id=f"{execution_id}-0",
             task_id="hello",
@@ -126,7 +131,7 @@ class StandIn:
             value=None,
             iteration=-1,
             ordinal=0,
-            state=State.RUNNING,
+            state=self.task_state,
             histories=history,
             attempts=[AttemptSnapshot(1, "w1", history)],
             outputs="{}",

@@ -13,6 +13,7 @@ import pytest
 
 from kestrapy.machine.outputs import MetricEntry, TriggerEvent
 from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.state import State
 from kestrapy.ports.log import Partition
 from kestrapy.ports.store import StoreUnavailable
 from kestrapy.servers.webserver import submission
@@ -255,6 +256,16 @@ def test_an_execution_is_killed(client: httpx.Client) -> None:
     unknown = derive_execution_id(0, 1000, "long ago")
     assert client.delete(f"/executions/{unknown}/kill").status_code == 404
     assert client.get("/executions/nonsense").status_code == 404
+
+
+def test_a_paused_execution_is_resumed(site: Site, client: httpx.Client) -> None:
+    save(client)
+    running = start(client)
+    assert client.post(f"/executions/{running['id']}/resume").status_code == 409
+    site.executor.task_state = State.PAUSED
+    paused = start(client)
+    assert client.post(f"/executions/{paused['id']}/resume").status_code == 202
+    assert list(_events(client, paused["id"]))[-1][1]["state"]["current"] == "SUCCESS"
 
 
 def _events(client: httpx.Client, execution_id: str) -> Generator[tuple[str, Any], None, None]:

@@ -257,7 +257,7 @@ def test_inputs_have_ids_of_their_own_and_do_not_contain_each_other() -> None:
         ("level: '{{ a | uper }}'", "level", "there is no filter `uper`; did you mean `upper`"),
         ("options: {'{{ a': 1}", "options.{{ a", "not closed"),
         ("tasks: []", "tasks", "unknown property `tasks`"),
-        ("runIf: 'true'", "runIf", "not supported yet"),
+        ("runIf: '{{ 1 +'", "runIf", "expression"),
         ("taskCache: {enabled: true}", "taskCache", "not supported yet"),
         ("timeout: 5 minutes", "timeout", "no duration: expected ISO-8601"),
         ("timeout: '{{ a }}'", "timeout", "an expression is not supported here yet"),

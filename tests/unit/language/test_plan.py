@@ -48,9 +48,9 @@ def test_places() -> None:
 
 
 def test_names_and_texts() -> None:
-    assert PLAN.names("b") == (("inputs", "x"), ("inputs", "y"), ("outputs", "a"))
-    assert PLAN.names("a") == ()
-    assert PLAN.output_names == (("outputs", "b", "value"),)
+    assert PLAN.reads("b").names == (("inputs", "x"), ("inputs", "y"), ("outputs", "a"))
+    assert PLAN.reads("a").names == ()
+    assert PLAN.output_reads.names == (("outputs", "b", "value"),)
     assert PLAN.variables_text == '{"a":1}'
 
 

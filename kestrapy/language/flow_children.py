@@ -1,0 +1,132 @@
+"""The children of flowable tasks: which lists of tasks there are depends on the task's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kestrapy.language.fields import Fields
+from kestrapy.language.problems import near
+from kestrapy.model.flow import Task
+from kestrapy.model.registry import Kind, TaskType
+
+ReadTask = Callable[[Fields], Task]
+
+
+def read_children(fields: Fields, kind: TaskType, read_task: ReadTask) -> dict[str, Any]:
+    """The attributes of a Task that hold its children, and say how they run."""
+    read = _READERS.get(kind.kind, _read_tasks)(fields, read_task)
+    return {
+        **read,
+        "errors": _block(fields, read_task, "errors"),
+        "finally_": _block(fields, read_task, "finally"),
+    }
+
+
+def _block(fields: Fields, read_task: ReadTask, name: str) -> tuple[Task, ...]:
+    return tuple(read_task(each) for each in fields.each(name))
+
+
+def _read_tasks(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    if not fields.items("tasks"):
+        fields.problems.add(fields.path, "The 'tasks' property cannot be empty")
+    return {"tasks": _block(fields, read_task, "tasks")}
+
+
+def _read_parallel(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    return {
+        **_read_tasks(fields, read_task),
+        "concurrent": fields.integer("concurrent", 0, 0),
+    }
+
+
+def _read_for_each(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    return {
+        **_read_tasks(fields, read_task),
+        "concurrent": fields.integer("concurrencyLimit", 0, 1),
+    }
+
+
+def _read_if(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    if not fields.items("then"):
+        fields.problems.add(fields.path, "The 'then' property cannot be empty")
+    return {"branches": {name: _block(fields, read_task, name) for name in ("then", "else")}}
+
+
+def _read_switch(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    cases = fields.fields("cases")
+    branches = {f"cases.{name}": _block(cases, read_task, name) for name in fields.mapping("cases")}
+    if fields.has("defaults"):
+        branches["defaults"] = _block(fields, read_task, "defaults")
+    if not any(branches.values()):
+        message = "No task defined, neither cases or default have any tasks"
+        fields.problems.add(fields.path, message)
+    return {"branches": branches}
+
+
+def _read_pause(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    fields.refuse(["onResume"])
+    on_pause = (read_task(fields.fields("onPause")),) if fields.has("onPause") else ()
+    return {
+        "tasks": _block(fields, read_task, "tasks"),
+        "branches": {"onPause": on_pause} if on_pause else {},
+    }
+
+
+def _read_ordered(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    """Each item of ``tasks`` is a map of ``task`` and ``dependsOn``."""
+    if not fields.items("tasks"):
+        fields.problems.add(fields.path, "The 'tasks' property cannot be empty")
+    tasks: list[Task] = []
+    depends_on: dict[str, tuple[str, ...]] = {}
+    items = fields.each("tasks")
+    for item in items:
+        if not isinstance(item.take("task"), dict):
+            item.problems.add(item.path, "`task` is required: a map with id and type")
+            item.rest()
+            continue
+        tasks.append(read_task(item.fields("task")))
+        depends_on[tasks[-1].id] = tuple(str(it) for it in item.items("dependsOn"))
+        item.close()
+    _check_dependencies(fields, depends_on)
+    needed = {task_id: others for task_id, others in depends_on.items() if others}
+    return {
+        "tasks": tuple(tasks),
+        "concurrent": fields.integer("concurrent", 0, 0),
+        "depends_on": needed,
+    }
+
+
+def _check_dependencies(fields: Fields, depends_on: Mapping[str, tuple[str, ...]]) -> None:
+    for task_id, others in depends_on.items():
+        for other in others:
+            if other not in depends_on:
+                message = f"`{task_id}` depends on `{other}`, which is no task of this Dag"
+                fields.add("tasks", message + near(other, depends_on))
+    cyclic = [it for it in depends_on if it in _reachable(it, depends_on)]
+    if cyclic:
+        name = fields.text("id")
+        fields.add("tasks", f"{name}: Cyclic dependency detected: {', '.join(cyclic)}")
+
+
+def _reachable(start: str, depends_on: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """What a task depends on, directly or not; itself only where there is a cycle."""
+    found: set[str] = set()
+    todo = list(depends_on[start])
+    while todo:
+        task_id = todo.pop()
+        if task_id not in found:
+            found.add(task_id)
+            todo += depends_on.get(task_id, ())
+    return found
+
+
+_READERS: dict[Kind, Callable[[Fields, ReadTask], dict[str, Any]]] = {
+    Kind.PARALLEL: _read_parallel,
+    Kind.EACH_PARALLEL: _read_parallel,
+    Kind.FOR_EACH: _read_for_each,
+    Kind.IF: _read_if,
+    Kind.SWITCH: _read_switch,
+    Kind.PAUSE: _read_pause,
+    Kind.ORDERED: _read_ordered,
+}

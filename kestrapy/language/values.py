@@ -1,0 +1,56 @@
+"""What flowable tasks make of a rendered value: a truth, or the values to go through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kestrapy.errors import UserError
+
+
+def is_true(value: Any) -> bool:
+    """Kestra's truth: false, "false", 0, "" and null are false."""
+    return value not in (False, None, 0, "", "false", "0", "-0")
+
+
+def values_from(rendered: Any) -> list[str]:
+    """The values of a loop, each once: of a list, of a JSON text of one, or a map's entries.
+
+    A value that is no text is written as JSON. Raises UserError for anything else, and where one is
+    null.
+    """
+    found = _decoded(rendered) if isinstance(rendered, str) else rendered
+    if isinstance(found, Mapping):
+        found = [{"key": key, "value": value} for key, value in found.items()]
+    if not isinstance(found, list | tuple):
+        raise UserError(f"values must be a list, a map, or JSON of one, not {_java(found)[:200]}")
+    if any(value is None for value in found):
+        raise UserError(f"Found '1' null values on Each, with values={_java(found)}")
+    return list(dict.fromkeys(map(_text, found)))
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _java(value: Any) -> str:
+    """A value as Kestra's messages show it: as Java prints lists and maps."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case Mapping():
+            return "{" + ", ".join(f"{key}={_java(it)}" for key, it in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ", ".join(map(_java, value)) + "]"
+    return str(value)

@@ -1,0 +1,293 @@
+"""How a flowable task run begins, and what its timer means: by the kind of its task.
+
+Each function here takes the run as it is and writes the one that follows. Which of its children
+start is decided by ``blocks``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from kestrapy.errors import ExpressionError, UserError
+from kestrapy.language.durations import to_ms
+from kestrapy.language.expression import render_value
+from kestrapy.language.expression.scope import Scope as Rendering
+from kestrapy.language.reads import Reads
+from kestrapy.language.values import is_true, values_from
+from kestrapy.machine import transitions
+from kestrapy.machine.entities import VALUES_PART, Scope, TaskRun, Values, values_key
+from kestrapy.machine.outputs import LogEntry
+from kestrapy.machine.turn import Turn
+from kestrapy.machine.variables import variables_of
+from kestrapy.model.registry import Kind
+from kestrapy.model.state import State
+
+VALUES_LIMIT = 4_000_000
+"""Bytes of the values that one run goes through: they are kept as long as it runs."""
+LOOP_INTERVAL, LOOP_ROUNDS, LOOP_DURATION = "PT1S", 100, "PT1H"
+"""What ``checkFrequency`` says where it says nothing."""
+replace = msgspec.structs.replace
+
+
+def skip(turn: Turn, run: TaskRun) -> State | None:
+    """-> SKIPPED where its runIf is false, FAILED where that can't be told; None: it runs."""
+    plan = turn.plan(turn.execution(run.execution_id))
+    planned = plan.planned(run.task_id)
+    if not planned.task.run_if:
+        return None
+    try:
+        condition = _rendered(turn, run, planned.task.run_if, planned.condition)
+        return None if is_true(condition) else State.SKIPPED
+    except ExpressionError as error:
+        fail(turn, run, f"runIf: {error}")
+        return State.FAILED
+
+
+def begin(turn: Turn, run: TaskRun) -> State | None:
+    """From here on it runs. -> FAILED where it can't be told what it is to do."""
+    history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
+    run = turn.put_run(replace(run, history=history, scope=Scope()))
+    start = _STARTS.get(turn.plan(turn.execution(run.execution_id)).kind(run.task_id))
+    if start is None:
+        return None
+    try:
+        start(turn, run)
+    except UserError as error:
+        fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
+        return State.FAILED
+    return None
+
+
+def fail(turn: Turn, run: TaskRun, reason: str) -> None:
+    """Keep why a run fails that no worker has to do with, and log it."""
+    turn.put_run(replace(run, error=reason))
+    execution = turn.execution(run.execution_id)
+    entry = LogEntry(
+        execution_id=run.execution_id,
+        task_run_id=run.id,
+        epoch=run.epoch,
+        attempt=run.failures,
+        sequence=0,
+        at=turn.at,
+        level="ERROR",
+        message=reason,
+        namespace=execution.namespace,
+        flow_id=execution.flow_id,
+        task_id=run.task_id,
+    )
+    turn.emit(entry, run.execution_id)
+
+
+def due(turn: Turn, run: TaskRun) -> None:
+    """The timer of a flowable task run: it goes on, and its list with it."""
+    scope = run.scope or Scope()
+    run = replace(run, due=0)
+    match scope.waits, turn.plan(turn.execution(run.execution_id)).kind(run.task_id):
+        case True, Kind.PAUSE:
+            resume(turn, run, State(scope.outcome))
+        case True, _:
+            turn.put_run(replace(run, scope=replace(scope, waits=False, cursor=0)))
+        case _:
+            turn.put_run(run)
+
+
+def _rendered(turn: Turn, run: TaskRun, value: Any, reads: Reads) -> Any:
+    execution = turn.execution(run.execution_id)
+    return render_value(value, variables_of(turn, execution, turn.plan(execution), reads, run))
+
+
+def _properties(turn: Turn, run: TaskRun, *names: str) -> dict[str, Any]:
+    """Some of its task's properties, rendered; those that aren't there are left out."""
+    plan = turn.plan(turn.execution(run.execution_id))
+    given = plan.task(run.task_id).properties
+    wanted = {name: given[name] for name in names if given.get(name) is not None}
+    rendered: dict[str, Any] = _rendered(turn, run, wanted, plan.reads(run.task_id))
+    return rendered
+
+
+def _text(value: Any) -> str:
+    return Rendering({}).text(value)
+
+
+def _outputs(**outputs: Any) -> str:
+    return msgspec.json.encode(outputs).decode()
+
+
+# Choices
+
+
+def _start_if(turn: Turn, run: TaskRun) -> None:
+    holds = is_true(_properties(turn, run, "condition").get("condition"))
+    scope = Scope(block="then" if holds else "else")
+    turn.put_run(replace(run, scope=scope, outputs=_outputs(evaluationResult=holds)))
+
+
+def _start_switch(turn: Turn, run: TaskRun) -> None:
+    value = _text(_properties(turn, run, "value").get("value"))
+    branches = turn.plan(turn.execution(run.execution_id)).task(run.task_id).branches
+    by_default = f"cases.{value}" not in branches
+    if by_default and "defaults" not in branches:
+        raise UserError(f"no case is `{value}`, and there are no defaults")
+    block = "defaults" if by_default else f"cases.{value}"
+    outputs = _outputs(value=value, defaults=by_default)
+    turn.put_run(replace(run, scope=Scope(block=block), outputs=outputs))
+
+
+# Values
+
+
+def _start_each(turn: Turn, run: TaskRun) -> None:
+    given = _properties(turn, run, "values", "value")
+    values = values_from(given.get("values", given.get("value")))
+    size = sum(map(len, values))
+    if size > VALUES_LIMIT:
+        raise UserError(f"{size:,} characters of values are too many: at most {VALUES_LIMIT:,}")
+    for part, chunk in enumerate(_chunks(values)):
+        turn.put(values_key(run.id, part), Values(chunk))
+    turn.put_run(replace(run, scope=Scope(size=len(values))))
+
+
+def _chunks(values: list[str]) -> Iterator[tuple[str, ...]]:
+    for start in range(0, len(values), VALUES_PART):
+        yield tuple(values[start : start + VALUES_PART])
+
+
+def value_at(turn: Turn, run: TaskRun, iteration: int) -> str:
+    """The value of an iteration, from 0."""
+    part, place = divmod(iteration, VALUES_PART)
+    return turn.need(values_key(run.id, part), Values).values[place]
+
+
+def drop_values(turn: Turn, run: TaskRun) -> None:
+    """Nothing needs them once the run has ended."""
+    size = run.scope.size if run.scope is not None else 0
+    for part in range(-(-size // VALUES_PART)):
+        if turn.get(values_key(run.id, part), Values) is not None:
+            turn.drop(values_key(run.id, part))
+
+
+# Loops
+
+
+def _start_loop(turn: Turn, run: TaskRun) -> None:
+    turn.put_run(replace(run, scope=Scope(rounds=1), outputs=_outputs(iterationCount=1)))
+
+
+def repeat(turn: Turn, run: TaskRun) -> None:
+    """A round of a loop is over: it waits for the next one, or ends."""
+    scope = run.scope or Scope()
+    try:
+        given = _properties(turn, run, "condition", "checkFrequency", "failOnMaxReached")
+        limits = given.get("checkFrequency") or {}
+        if is_true(given.get("condition")):
+            turn.put_run(replace(run, scope=replace(scope, rounds=0)))
+        elif _is_last(limits, scope.rounds, turn.at - run.history.start):
+            _end_loop(turn, run, scope, is_true(given.get("failOnMaxReached")))
+        else:
+            pause = _ms(limits.get("interval", LOOP_INTERVAL))
+            turn.put_run(
+                replace(
+                    run,
+                    due=max(turn.at + pause, 1),
+                    scope=replace(scope, rounds=scope.rounds + 1, waits=True),
+                    outputs=_outputs(iterationCount=scope.rounds + 1),
+                )
+            )
+    except UserError as error:
+        scope = replace(scope, rounds=0, failed=True, block_failed=True)
+        fail(turn, replace(run, scope=scope), str(error))
+
+
+def _is_last(limits: Mapping[str, Any], rounds: int, lasted: int) -> bool:
+    most = limits.get("maxIterations", LOOP_ROUNDS)
+    if not str(most).isdecimal():
+        raise UserError(f"maxIterations must be a whole number, not {most!r}")
+    return rounds >= int(most) or lasted >= _ms(limits.get("maxDuration", LOOP_DURATION))
+
+
+def _end_loop(turn: Turn, run: TaskRun, scope: Scope, failing: bool) -> None:
+    count = scope.rounds + 1
+    scope = replace(scope, rounds=0, failed=failing, block_failed=failing)
+    run = replace(run, scope=scope, outputs=_outputs(iterationCount=count))
+    if failing:
+        fail(turn, run, f"the condition did not hold within checkFrequency ({count - 1} rounds)")
+    else:
+        turn.put_run(run)
+
+
+def _ms(duration: Any) -> int:
+    try:
+        return to_ms(duration)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+# Pauses
+
+_BEHAVIORS = {
+    "RESUME": State.RUNNING,
+    "WARN": State.WARNING,
+    "FAIL": State.FAILED,
+    "CANCEL": State.CANCELLED,
+}
+
+
+def _start_pause(turn: Turn, run: TaskRun) -> None:
+    given = _properties(turn, run, "pauseDuration", "delay", "behavior")
+    task = turn.plan(turn.execution(run.execution_id)).task(run.task_id)
+    behavior = _text(given.get("behavior", "RESUME"))
+    if behavior not in _BEHAVIORS:
+        raise UserError(f"behavior {behavior!r} is unknown: one of {', '.join(_BEHAVIORS)}")
+    lasts = given.get("pauseDuration", given.get("delay"))
+    ends = [(_ms(lasts), _BEHAVIORS[behavior])] if lasts is not None else []
+    if task.timeout is not None:
+        ends.append((task.timeout, State.FAILED))
+    first = min(ends, default=None, key=lambda it: it[0])
+    scope = Scope(
+        block="onPause" if "onPause" in task.branches else "tasks",
+        waits=True,
+        outcome="" if first is None else str(first[1]),
+    )
+    history = transitions.enter(transitions.TASK_RUN, run.history, State.PAUSED, turn.at)
+    until = 0 if first is None else max(turn.at + first[0], 1)
+    turn.put_run(replace(run, history=history, scope=scope, due=until))
+    _count_paused(turn, run.execution_id, 1)
+
+
+def resume(turn: Turn, run: TaskRun, outcome: State = State.RUNNING) -> None:
+    """A paused run goes on. outcome: RUNNING, or what it is to end as."""
+    scope = replace(run.scope or Scope(), waits=False)
+    if outcome is State.WARNING:
+        scope = replace(scope, warned=True)
+    elif outcome in (State.FAILED, State.CANCELLED):
+        scope = replace(scope, failed=True, block_failed=True)
+    history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
+    run = turn.put_run(replace(run, history=history, scope=scope, due=0))
+    _count_paused(turn, run.execution_id, -1)
+    if outcome is State.FAILED:
+        fail(turn, run, "the pause was not resumed in time")
+
+
+def _count_paused(turn: Turn, execution_id: str, more: int) -> None:
+    """An execution is PAUSED as long as one of its task runs is."""
+    execution = turn.execution(execution_id)
+    paused, history = execution.paused + more, execution.history
+    state = State.PAUSED if paused else State.RUNNING
+    if history.current is not state and history.current in (State.RUNNING, State.PAUSED):
+        history = transitions.enter(transitions.EXECUTION, history, state, turn.at)
+    turn.put_execution(replace(execution, paused=paused, history=history))
+    turn.touch(execution_id)
+
+
+_STARTS: dict[Kind, Callable[[Turn, TaskRun], None]] = {
+    Kind.IF: _start_if,
+    Kind.SWITCH: _start_switch,
+    Kind.FOR_EACH: _start_each,
+    Kind.EACH_SEQUENTIAL: _start_each,
+    Kind.EACH_PARALLEL: _start_each,
+    Kind.LOOP_UNTIL: _start_loop,
+    Kind.PAUSE: _start_pause,
+}

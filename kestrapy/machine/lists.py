@@ -1,0 +1,238 @@
+"""A list of tasks as it stands: an execution's own, or that of a flowable task run.
+
+Its owner is an ordinal: that of a flowable task run, or ROOT for the execution. Its ``Scope``
+counts how far it has come, so that what is next costs the same however many children there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from kestrapy.language.plan import Plan
+from kestrapy.machine import flowables
+from kestrapy.machine.entities import Scope, TaskRun
+from kestrapy.machine.turn import Turn
+from kestrapy.model.flow import Task
+from kestrapy.model.registry import Kind
+from kestrapy.model.state import State
+
+ROOT = -1
+FAN_OUT = 100
+"""Task runs that one command starts: a list with more values goes on by a timer, at once."""
+MOST_OPEN = 2_000
+"""Task runs of a list that are open at a time, where the flow sets no limit."""
+HANDLERS = ("errors", "finally")
+"""Blocks that run in sequence, after all else."""
+SIDE_BY_SIDE = (Kind.PARALLEL, Kind.ORDERED, Kind.FOR_EACH, Kind.EACH_PARALLEL)
+replace = msgspec.structs.replace
+
+
+class Start(NamedTuple):
+    """A task that may start. iteration: of which value, from 0; -1 for none."""
+
+    task: Task
+    iteration: int = -1
+
+
+@dataclass
+class TaskList:
+    """Look at it, and move it on. plan: of its execution."""
+
+    turn: Turn
+    execution_id: str
+    owner: int
+    plan: Plan
+    task_id: str
+    kind: Kind
+
+    @classmethod
+    def of(cls, turn: Turn, execution_id: str, owner: int) -> TaskList:
+        plan = turn.plan(turn.execution(execution_id))
+        task_id = "" if owner == ROOT else turn.run(execution_id, owner).task_id
+        kind = plan.kind(task_id) if task_id else Kind.SEQUENTIAL
+        return cls(turn, execution_id, owner, plan, task_id, kind)
+
+    @property
+    def run(self) -> TaskRun:
+        """The owner; not of the root."""
+        return self.turn.run(self.execution_id, self.owner)
+
+    @property
+    def scope(self) -> Scope:
+        if self.owner == ROOT:
+            return self.turn.execution(self.execution_id).scope
+        return self.run.scope or Scope()
+
+    def keep(self, scope: Scope) -> None:
+        if self.owner == ROOT:
+            execution = self.turn.execution(self.execution_id)
+            self.turn.put_execution(replace(execution, scope=scope))
+        else:
+            self.turn.put_run(replace(self.run, scope=scope))
+
+    # What is next
+
+    def next(self) -> Start | None:
+        """What may start now. Enters the next block when one is over."""
+        while not self.scope.open and self._is_over():
+            if self._goes_round():
+                flowables.repeat(self.turn, self.run)
+                continue
+            following = self._following()
+            if following is None:
+                return None
+            scope = replace(self.scope, block=following, cursor=0, block_failed=False, lanes=())
+            self.keep(scope)
+        return self._next_in_block()
+
+    def take(self, start: Start) -> None:
+        """Its task starts."""
+        scope = self.scope
+        if scope.lanes:
+            scope = replace(scope, lanes=scope.lanes[1:])
+        elif self._is_ordered:
+            scope = replace(scope, begun=(*scope.begun, start.task.id))
+        else:
+            scope = replace(scope, cursor=scope.cursor + 1)
+        self.keep(replace(scope, open=scope.open + 1))
+
+    def let_go(self, run: TaskRun, state: State) -> None:
+        """A child has ended in this state."""
+        scope, has_gone_well = self.scope, state not in (State.FAILED, State.KILLED)
+        if has_gone_well and self._is_ordered:
+            scope = replace(scope, done=(*scope.done, run.task_id))
+        if has_gone_well and self._has_lanes and run.iteration >= 0:
+            place = self.plan.place(run.task_id) + 1
+            if place < len(self._tasks):
+                scope = replace(scope, lanes=(*scope.lanes, (run.iteration, place)))
+        self.keep(
+            replace(
+                scope,
+                open=scope.open - 1,
+                failed=scope.failed or state is State.FAILED,
+                block_failed=scope.block_failed or state is State.FAILED,
+                warned=scope.warned or state is State.WARNING,
+                killed=scope.killed or state is State.KILLED,
+            )
+        )
+
+    def end(self) -> State | None:
+        """In which state its owner ends; None while something is open or still to start."""
+        execution, scope = self.turn.execution(self.execution_id), self.scope
+        if scope.open:
+            return None
+        if execution.killing:
+            return State(execution.ends_as or State.KILLED)
+        if not self._is_over() or self._goes_round() or self._following() is not None:
+            return None
+        if scope.killed:
+            return State.KILLED
+        if scope.failed:
+            return State.WARNING if self.kind is Kind.ALLOW_FAILURE else State.FAILED
+        return State.WARNING if scope.warned else State.SUCCESS
+
+    @property
+    def _is_main(self) -> bool:
+        return self.scope.block not in HANDLERS
+
+    @property
+    def _is_ordered(self) -> bool:
+        return self.kind is Kind.ORDERED and self._is_main
+
+    @property
+    def _has_lanes(self) -> bool:
+        """Whether iterations run side by side, each in sequence."""
+        if self.kind is not Kind.FOR_EACH or not self._is_main:
+            return False
+        return self.plan.task(self.task_id).concurrent != 1
+
+    @property
+    def _is_side_by_side(self) -> bool:
+        if not self._is_main or self.kind not in SIDE_BY_SIDE:
+            return False
+        return self.kind is not Kind.FOR_EACH or self._has_lanes
+
+    @property
+    def _tasks(self) -> tuple[Task, ...]:
+        return self.plan.tasks(self.task_id, self.scope.block)
+
+    @property
+    def _size(self) -> int:
+        """How far the cursor goes."""
+        tasks = len(self._tasks)
+        if not (self.kind.has_values and self._is_main):
+            return tasks
+        return self.scope.size if self._has_lanes and tasks else tasks * self.scope.size
+
+    @property
+    def _limit(self) -> int:
+        """How many may be open. What handles errors, or cleans up, runs in sequence."""
+        if not self._is_side_by_side:
+            return 1
+        return self.plan.task(self.task_id).concurrent or MOST_OPEN
+
+    def _is_stopped(self) -> bool:
+        """A failure ends a sequence; tasks side by side do not mind each other's."""
+        return self.scope.block_failed and not self._is_side_by_side
+
+    def _is_over(self) -> bool:
+        scope = self.scope
+        if scope.waits and self._is_main:
+            return False
+        if self._is_stopped():
+            return True
+        if self._is_ordered:
+            return self._next_in_order() is None
+        return scope.cursor >= self._size and not scope.lanes
+
+    def _goes_round(self) -> bool:
+        is_loop = self.kind is Kind.LOOP_UNTIL and self._is_main
+        return is_loop and bool(self.scope.rounds) and not self.scope.failed
+
+    def _following(self) -> str | None:
+        scope = self.scope
+        if scope.block == "onPause" and not scope.failed:
+            return "tasks"
+        if self._is_main and scope.failed and self.plan.tasks(self.task_id, "errors"):
+            return "errors"
+        if scope.block != "finally" and self.plan.tasks(self.task_id, "finally"):
+            return "finally"
+        return None
+
+    def _next_in_block(self) -> Start | None:
+        scope = self.scope
+        waits = scope.waits and scope.block != "onPause"
+        if waits or scope.open >= self._limit or self._is_stopped():
+            return None
+        if self._is_ordered:
+            return self._next_in_order()
+        if not scope.lanes and scope.cursor >= self._size:
+            return None
+        if self.kind.has_values and self._is_main:
+            return self._next_of_values()
+        return Start(self._tasks[scope.cursor])
+
+    def _next_in_order(self) -> Start | None:
+        scope, task = self.scope, self.plan.task(self.task_id)
+        waiting = [it for it in self._tasks if it.id not in scope.begun]
+        for each in waiting:
+            needed = task.depends_on.get(each.id, ())
+            if all(it in scope.done or self.plan.task(it).disabled for it in needed):
+                return Start(each)
+        return None
+
+    def _next_of_values(self) -> Start | None:
+        scope, tasks = self.scope, self._tasks
+        if self.turn.started >= FAN_OUT:
+            self.turn.put_run(replace(self.run, due=self.run.due or self.turn.at + 1))
+            return None
+        if scope.lanes:
+            iteration, place = scope.lanes[0]
+            return Start(tasks[place], iteration)
+        if self._has_lanes:
+            return Start(tasks[0], scope.cursor)
+        iteration, place = divmod(scope.cursor, len(tasks))
+        return Start(tasks[place], iteration)
