@@ -44,11 +44,12 @@ class Referee:
         self._accepted: dict[tuple[str, int], State] = {}
         self._ended: dict[str, State] = {}
         self._killed: set[str] = set()
+        self._after: set[str] = set()
         self._epochs: dict[str, int] = {}
 
     def __call__(self, driver: Driver) -> None:
         for output in driver.outputs[self._read :]:
-            self._output(output)
+            self._output(driver, output)
         self._read = len(driver.outputs)
         for execution in _of(driver, Execution):
             self._lists(driver, execution)
@@ -61,15 +62,15 @@ class Referee:
 
     # What goes out
 
-    def _output(self, output: Output) -> None:
+    def _output(self, driver: Driver, output: Output) -> None:
         if isinstance(output, Granted):
             key = (output.task_run_id, output.epoch)
             assert self._owners.setdefault(key, output.worker_id) == output.worker_id, (
                 f"{key} was granted to two"
             )
-            self._wanted(output.task_run_id.rpartition("-")[0], output)
+            self._wanted(driver, output.task_run_id.rpartition("-")[0], output)
         elif isinstance(output, Job):
-            self._wanted(output.execution_id, output)
+            self._wanted(driver, output.execution_id, output)
         elif isinstance(output, ExecutionEvent):
             assert output.number > self._number, "events are numbered in order"
             self._number = output.number
@@ -78,12 +79,18 @@ class Referee:
             if output.task_run is not None:
                 self._run_told(output.task_run)
 
-    def _wanted(self, execution_id: str, output: Output) -> None:
+    def _wanted(self, driver: Driver, execution_id: str, output: Output) -> None:
         gone = execution_id in self._killed or execution_id in self._ended
-        assert not gone, f"after the kill or the end: {output}"
+        if isinstance(output, Job):
+            plan = driver.rules.flow(output.namespace, output.flow_id, output.flow_revision)
+            if _is_after(plan, output.task_id):
+                self._after.add(output.task_run_id)
+        after = isinstance(output, Job | Granted) and output.task_run_id in self._after
+        assert not gone or after, f"after the kill or the end: {output}"
 
     def _execution_told(self, execution_id: str, told: ExecutionSnapshot) -> None:
-        assert execution_id not in self._ended, f"{execution_id} ended, and then {told.state}"
+        ended = self._ended.get(execution_id, told.state)
+        assert ended is told.state, f"{execution_id} ended {ended}, and then {told.state}"
         _times_rise(told.histories)
         if told.state is State.KILLING:
             self._killed.add(execution_id)
@@ -108,7 +115,7 @@ class Referee:
     # What is kept
 
     def _lists(self, driver: Driver, execution: Execution) -> None:
-        if execution.history.current not in (State.RUNNING, State.KILLING):
+        if execution.history.current not in (State.RUNNING, State.PAUSED, State.KILLING):
             return
         plan = driver.rules.flow(execution.namespace, execution.flow_id, execution.revision)
         runs = [it for it in _of(driver, TaskRun) if it.execution_id == execution.id]
@@ -189,6 +196,13 @@ class Referee:
             if key[0] in "lv":
                 assert key[2:].partition(":")[0] in live, f"{key} of no live execution"
             assert not isinstance(entity, Ended) or key[2:] not in live
+
+
+def _is_after(plan: Plan, task_id: str) -> bool:
+    """Whether the task runs after its execution has ended."""
+    while parent_id := plan.parent_id(task_id):
+        task_id = parent_id
+    return plan.block(task_id) == "afterExecution"
 
 
 def _limit(plan: Plan, run: TaskRun, scope: Scope) -> float:

@@ -21,6 +21,13 @@ CONDITIONS = [
     *("{{ outputs.t1.value ?? false }}", "{{ inputs.n ?? 0 }}", "{{ taskrun.iteration == 1 }}"),
     *("{{ outputs.t2.value }}", "false"),
 ]
+DEEDS: list[Document] = [
+    *({"type": "exit", "state": it} for it in ("KILLED", "FAILED", "SUCCESS", "CANCELED")),
+    {"type": "labels", "labels": {"k": "{{ taskrun.id }}"}},
+    {"type": "labels", "labels": '[{"key": "system.k", "value": 1}]'},
+    {"type": "setVariables", "variables": {"v": "{{ vars }}"}},
+    {"type": "unsetVariables", "variables": ["v"]},
+]
 VALUES: list[Any] = [
     *(["a", "b", "c"], '[1, {"k": 2}]', {"x": 1, "y": None}, [], "[1, null]"),
     *("{{ outputs.t1.value }}", "{{ [inputs.n, 'b', 'b'] }}"),
@@ -46,6 +53,8 @@ class FlowMaker:
         if self._chance(0.3):
             value = self._random.choice(["{{ outputs.t1.value }}", "{{ outputs.t1 ?? 1 }}", "x"])
             properties["outputs"] = [{"id": "o", "type": "STRING", "value": value}]
+        if self._chance(0.2):
+            properties["afterExecution"] = self._children(0)
         if self._chance(0.05):
             properties["disabled"] = True
         return flow(*self._children(0), **properties)
@@ -54,6 +63,8 @@ class FlowMaker:
         self._count += 1
         task_id = f"t{self._count}"
         properties = self._allowances()
+        if self._chance(0.05):
+            return {"id": task_id, **self._random.choice(DEEDS), **properties}
         if depth > 3 or self._count > 9 or self._chance(0.6):
             return task(task_id, **properties, **self._work())
         properties |= self._blocks(depth + 1)

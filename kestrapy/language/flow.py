@@ -23,7 +23,6 @@ from kestrapy.model.worker_group import GroupSettings
 FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
 NOT_YET = (
-    "afterExecution",
     "checks",
     "concurrency",
     "deleted",
@@ -81,6 +80,7 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         tasks=read_block(fields, "tasks", reading),
         errors=read_block(fields, "errors", reading),
         finally_=read_block(fields, "finally", reading),
+        after_execution=read_block(fields, "afterExecution", reading),
         triggers=read_triggers(fields, reading),
         worker_group=reading.declared.flow,
         source=source,

@@ -62,7 +62,8 @@ def _read_task(fields: Fields, reading: Reading) -> Task:
         return Task(task_id, fields.text("type"), **core)
     if kind.kind is not Kind.RUNNABLE:
         _refuse_workers_own(fields, kind)
-        core |= read_children(fields, kind, partial(_read_task, reading=reading))
+        if kind.kind.has_children:
+            core |= read_children(fields, kind, partial(_read_task, reading=reading))
     known = set(fields.known).difference(NOT_YET)
     properties = fields.rest()
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
@@ -70,9 +71,10 @@ def _read_task(fields: Fields, reading: Reading) -> Task:
 
 
 def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
+    remedy = "set it on its tasks" if kind.kind.has_children else "leave it out"
     for name in RUNNABLE_ONLY:
         if fields.has(name) and not (name == "timeout" and kind.kind is Kind.PAUSE):
-            fields.add(name, f"`{name}` has no effect on a flowable task yet: set it on its tasks")
+            fields.add(name, f"`{name}` has no effect here, no worker runs it: {remedy}")
 
 
 def _read_run_if(fields: Fields) -> str:

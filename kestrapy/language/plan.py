@@ -128,3 +128,5 @@ def blocks_of(node: Flow | Task) -> Iterator[tuple[str, tuple[Task, ...]]]:
         yield from node.branches.items()
     yield "errors", node.errors
     yield "finally", node.finally_
+    if isinstance(node, Flow):
+        yield "afterExecution", node.after_execution

@@ -31,6 +31,30 @@ def values_from(rendered: Any) -> list[str]:
     return list(dict.fromkeys(map(_text, found)))
 
 
+def labels_from(rendered: Any) -> dict[str, str]:
+    """Labels of a map, of a list of maps with key and value, or of JSON of one; a later one counts.
+
+    Raises UserError, for those of the system too.
+    """
+    found = _decoded(rendered) if isinstance(rendered, str) else rendered
+    if isinstance(found, list | tuple):
+        pairs = [(it.get("key"), it.get("value")) for it in found if isinstance(it, Mapping)]
+        if len(pairs) < len(found):
+            raise UserError(f"a label is a map with key and value, not in {_java(found)[:200]}")
+    elif isinstance(found, Mapping):
+        pairs = list(found.items())
+    else:
+        raise UserError(f"labels must be a map or a list, not {_java(found)[:200]}")
+    labels: dict[str, str] = {}
+    for key, value in pairs:
+        if not isinstance(key, str) or not key or not isinstance(value, str | int | float):
+            raise UserError(f"a label has a key and a value, got {_java(key)}={_java(value)[:80]}")
+        if key.startswith("system."):
+            raise UserError(f"labels of the system can't be set: {key}={_java(value)[:80]}")
+        labels[key] = _java(value)
+    return labels
+
+
 def _decoded(text: str) -> Any:
     try:
         return msgspec.json.decode(text)

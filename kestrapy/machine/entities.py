@@ -58,8 +58,8 @@ class Execution(Entity, frozen=True):
     """A live execution. count: task runs so far; the next one's ordinal.
 
     awaits: "flow" while a FlowResolved is wanted. killing: a kill was asked for. chain: see
-    ``outputs``. paused: how many of its task runs are. ends_as: with killing, a state other than
-    KILLED.
+    ``outputs``. paused: how many of its task runs are. ends_as: with killing, the state that
+    follows. outputs: JSON object, once it has ended.
     """
 
     id: str
@@ -76,11 +76,12 @@ class Execution(Entity, frozen=True):
     traceparent: str = ""
     paused: int = 0
     ends_as: str = ""
+    outputs: str = "{}"
 
 
 class Content(Entity, frozen=True):
-    """What an execution was made of; it never changes after the start. inputs: JSON, typed once
-    started.
+    """What an execution was made of; after the start, only labels and variables change. inputs:
+    JSON, typed once started. variables: JSON object, empty: those of the flow.
 
     request is set only until the execution has started: it is the dead letter, should it be
     refused.
@@ -93,6 +94,7 @@ class Content(Entity, frozen=True):
     requested: ExecutionRequested | None = None
     job_requested: JobRequested | None = None
     redrives: int = 0
+    variables: str = ""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):

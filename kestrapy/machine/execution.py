@@ -18,14 +18,12 @@ import msgspec
 
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
 from kestrapy.language.inputs import resolve_inputs
-from kestrapy.language.outputs import resolve_outputs
 from kestrapy.language.reads import Reads
-from kestrapy.machine import blocks, flowables, groups, task_runs, transitions
+from kestrapy.machine import blocks, endings, flowables, groups, task_runs, transitions
 from kestrapy.machine.commands import (
     Claimed,
     Command,
     ExecutionCreated,
-    ExecutionEnded,
     FlowResolved,
     GroupLive,
     KillRequested,
@@ -41,7 +39,6 @@ from kestrapy.machine.commands import (
 )
 from kestrapy.machine.entities import (
     Content,
-    Ended,
     Entity,
     EntityMap,
     Execution,
@@ -53,19 +50,15 @@ from kestrapy.machine.entities import (
     execution_of,
     holder_key,
     kill_note_key,
-    last_run_key,
     run_key,
-    valued_run_key,
 )
 from kestrapy.machine.lists import ROOT
-from kestrapy.machine.outputs import Kill, Output, Refusal
+from kestrapy.machine.outputs import Output, Refusal
 from kestrapy.machine.turn import ContentMissing, Rules, Turn
-from kestrapy.machine.variables import values_of, variables_of
+from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import Flow
 from kestrapy.model.state import State, begin
 
-ENDED_KEPT = 10 * 60 * 1000
-"""ms for which an ended execution is known: its late claims are refused all the same afterwards."""
 DEAD_KEPT = 24 * 3600 * 1000
 """ms for which a lost worker is known: its lease was over long before."""
 KILL_NOTE_KEPT = 24 * 3600 * 1000
@@ -113,7 +106,7 @@ def _publish(turn: Turn, run: TaskRun) -> None:
     except ContentMissing:
         raise
     except Exception as error:
-        _break_off(turn, run.execution_id, f"{type(error).__name__}: {error}")
+        endings.break_off(turn, run.execution_id, f"{type(error).__name__}: {error}")
 
 
 # Beginning
@@ -125,7 +118,7 @@ def _created(turn: Turn, command: ExecutionCreated) -> None:
     execution = _admit(turn, command)
     if turn.get(kill_note_key(execution.id), KillNote) is not None:
         turn.drop(kill_note_key(execution.id))
-        _end(turn, execution.id, State.KILLED)
+        endings.end(turn, execution.id, State.KILLED)
     elif execution.awaits:
         turn.touch(execution.id)
     else:
@@ -186,7 +179,7 @@ def _start(turn: Turn, execution_id: str) -> None:
     )
     history = transitions.enter(transitions.EXECUTION, execution.history, State.RUNNING, turn.at)
     turn.put_execution(replace(execution, history=history))
-    _advance(turn, execution_id, ROOT)
+    endings.advance(turn, execution_id, ROOT)
 
 
 def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow) -> str:
@@ -209,7 +202,7 @@ def _refuse(turn: Turn, execution_id: str, reason: str) -> None:
     record = content.requested or content.job_requested
     if record is not None:
         turn.emit(Refusal(record, reason, content.redrives), execution_id)
-    _end(turn, execution_id, State.FAILED)
+    endings.end(turn, execution_id, State.FAILED)
 
 
 # Task runs
@@ -288,17 +281,14 @@ def _timer_due(turn: Turn, command: TimerDue) -> None:
         _go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
     else:
         flowables.due(turn, run)
-        if run.scope.outcome == State.CANCELLED:
-            _terminate(turn, run.execution_id, State.CANCELLED)
-        else:
-            _advance(turn, run.execution_id, run.ordinal)
+        endings.advance(turn, run.execution_id, run.ordinal)
 
 
 def _resume(turn: Turn, command: ResumeRequested) -> None:
     run = turn.get(run_key(command.task_run_id), TaskRun)
     if run is not None and run.state is State.PAUSED:
         flowables.resume(turn, run)
-        _advance(turn, run.execution_id, run.ordinal)
+        endings.advance(turn, run.execution_id, run.ordinal)
 
 
 def _worker_lost(turn: Turn, command: WorkerLost) -> None:
@@ -320,7 +310,7 @@ def _go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:
     turn.touch(run.execution_id)
     if ended is not None:
         parent = blocks.end(turn, turn.run(run.execution_id, run.ordinal), ended)
-        _advance(turn, run.execution_id, parent)
+        endings.advance(turn, run.execution_id, parent)
 
 
 # Ending
@@ -333,84 +323,9 @@ def _kill(turn: Turn, command: KillRequested) -> None:
         turn.put(kill_note_key(command.execution_id), KillNote(until))
     elif isinstance(execution, Execution) and not execution.killing:
         if execution.history.current is State.CREATED:
-            return _end(turn, execution.id, State.KILLED)
-        _terminate(turn, execution.id, State.KILLED)
-
-
-def _terminate(turn: Turn, execution_id: str, state: State) -> None:
-    """Nothing more starts, what runs is killed; the execution ends in this state then."""
-    execution = turn.execution(execution_id)
-    history = transitions.enter(transitions.EXECUTION, execution.history, State.KILLING, turn.at)
-    turn.put_execution(
-        replace(execution, history=history, killing=True, awaits="", ends_as=str(state))
-    )
-    _kill_runs(turn, execution.id, execution.count, state)
-
-
-def _kill_runs(turn: Turn, execution_id: str, count: int, state: State) -> None:
-    """Children come after their parents: from the last run on, each list is empty when its owner is
-    met.
-    """
-    for ordinal in reversed(range(count)):
-        run = turn.run(execution_id, ordinal)
-        if run.state.is_terminal:
-            continue
-        if run.scope is not None:
-            history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
-            run = turn.put_run(replace(run, history=history, due=0))
-            ended = state if run.scope is not None and run.scope.open == 0 else None
-        else:
-            ended = task_runs.kill(turn, run)
-        if ended is not None:
-            blocks.end(turn, run, ended)
-    _advance(turn, execution_id, ROOT)
-
-
-def _advance(turn: Turn, execution_id: str, owner: int) -> None:
-    turn.touch(execution_id)
-    ended = blocks.advance(turn, execution_id, owner)
-    if ended is not None:
-        _end(turn, execution_id, ended)
-
-
-def _end(turn: Turn, execution_id: str, state: State) -> None:
-    """The terminal state, with the flow's outputs; nothing stays but a marker."""
-    execution = turn.execution(execution_id)
-    outputs = "{}"
-    if state in (State.SUCCESS, State.WARNING):
-        try:
-            outputs = msgspec.json.encode(_outputs(turn, execution)).decode()
-        except ExpressionError as error:
-            state = State.FAILED
-            execution = replace(execution, error=str(error))
-    history = transitions.enter(transitions.EXECUTION, execution.history, state, turn.at)
-    turn.put_execution(replace(execution, history=history, awaits=""))
-    trigger = turn.content(execution_id).trigger
-    if trigger is not None and trigger.uid:
-        turn.emit(ExecutionEnded(trigger.uid, execution_id, state), execution_id)
-    turn.close(execution_id, outputs)
-    _forget(turn, execution_id, state)
-
-
-def _outputs(turn: Turn, execution: Execution) -> dict[str, Any]:
-    plan = turn.plan(execution)
-    if not plan.flow.outputs:
-        return {}
-    variables = variables_of(turn, execution, plan, plan.output_reads, None)
-    return resolve_outputs(plan.flow, variables)
-
-
-def _forget(turn: Turn, execution_id: str, state: State) -> None:
-    execution = turn.execution(execution_id)
-    for ordinal in reversed(range(execution.count)):  # parents last: values are found through them
-        run = turn.run(execution_id, ordinal)
-        turn.drop(run_key(run.id))
-        turn.drop(last_run_key(execution_id, run.task_id))
-        if values := values_of(turn, run):
-            turn.drop(valued_run_key(execution_id, run.task_id, values))
-        flowables.drop_values(turn, run)
-    turn.drop(content_key(execution_id))
-    turn.put(execution_key(execution_id), Ended(state, turn.at + ENDED_KEPT))
+            return endings.end(turn, execution.id, State.KILLED)
+        flowables.stop(turn, execution.id, State.KILLED)
+        endings.kill_rest(turn, execution.id)
 
 
 def quarantine(
@@ -431,25 +346,9 @@ def quarantine(
     if execution is None and isinstance(command, ExecutionCreated):
         execution = _admit(turn, command)
     if isinstance(execution, Execution):
-        _break_off(turn, execution.id, reason)
+        endings.break_off(turn, execution.id, reason)
         _settle(turn)
     return Step(turn.changes, turn.outputs, turn.traces)
-
-
-def _break_off(turn: Turn, execution_id: str, reason: str) -> None:
-    """End an execution that the rules failed upon."""
-    execution = turn.execution(execution_id)
-    for ordinal in range(execution.count):
-        run = turn.run(execution_id, ordinal)
-        if run.state in task_runs.HELD_STATES and run.worker_id:
-            task_runs.release(turn, run)
-            turn.emit(Kill(run.worker_id, run.id, run.epoch), execution_id)
-        elif run.is_waiting:
-            run = groups.stop_waiting(turn, run)
-        if not run.state.is_terminal:
-            turn.put_run(replace(run, history=run.history.enter(State.FAILED, turn.at), due=0))
-    turn.put_execution(replace(execution, error=f"quarantined: {reason}", awaits=""))
-    _end(turn, execution_id, State.FAILED)
 
 
 def execution_named_by(command: Command) -> str:

@@ -16,9 +16,17 @@ from kestrapy.language.durations import to_ms
 from kestrapy.language.expression import render_value
 from kestrapy.language.expression.scope import Scope as Rendering
 from kestrapy.language.reads import Reads
-from kestrapy.language.values import is_true, values_from
+from kestrapy.language.values import is_true, labels_from, values_from
 from kestrapy.machine import transitions
-from kestrapy.machine.entities import VALUES_PART, Scope, TaskRun, Values, values_key
+from kestrapy.machine.entities import (
+    VALUES_PART,
+    Content,
+    Scope,
+    TaskRun,
+    Values,
+    content_key,
+    values_key,
+)
 from kestrapy.machine.outputs import LogEntry
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
@@ -47,14 +55,17 @@ def skip(turn: Turn, run: TaskRun) -> State | None:
 
 
 def begin(turn: Turn, run: TaskRun) -> State | None:
-    """From here on it runs. -> FAILED where it can't be told what it is to do."""
+    """From here on it runs. -> FAILED where it can't be told what it is to do; another state where
+    it is done at once.
+    """
     history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
     run = turn.put_run(replace(run, history=history, scope=Scope()))
-    start = _STARTS.get(turn.plan(turn.execution(run.execution_id)).kind(run.task_id))
-    if start is None:
-        return None
+    kind = turn.plan(turn.execution(run.execution_id)).kind(run.task_id)
     try:
-        start(turn, run)
+        if kind in _DEEDS:
+            return _DEEDS[kind](turn, run)
+        if kind in _STARTS:
+            _STARTS[kind](turn, run)
     except UserError as error:
         fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
         return State.FAILED
@@ -92,6 +103,12 @@ def due(turn: Turn, run: TaskRun) -> None:
             turn.put_run(replace(run, scope=replace(scope, waits=False, cursor=0)))
         case _:
             turn.put_run(run)
+
+
+def stop(turn: Turn, execution_id: str, state: State) -> None:
+    """Nothing more of the execution starts; it ends in this state."""
+    execution = turn.execution(execution_id)
+    turn.put_execution(replace(execution, killing=True, awaits="", ends_as=str(state)))
 
 
 def _rendered(turn: Turn, run: TaskRun, value: Any, reads: Reads) -> Any:
@@ -244,7 +261,7 @@ def _start_pause(turn: Turn, run: TaskRun) -> None:
     lasts = given.get("pauseDuration", given.get("delay"))
     ends = [(_ms(lasts), _BEHAVIORS[behavior])] if lasts is not None else []
     if task.timeout is not None:
-        ends.append((task.timeout, State.FAILED))
+        ends.append((task.timeout, State.WARNING if task.allow_failure else State.FAILED))
     first = min(ends, default=None, key=lambda it: it[0])
     scope = Scope(
         block="onPause" if "onPause" in task.branches else "tasks",
@@ -262,8 +279,10 @@ def resume(turn: Turn, run: TaskRun, outcome: State = State.RUNNING) -> None:
     scope = replace(run.scope or Scope(), waits=False)
     if outcome is State.WARNING:
         scope = replace(scope, warned=True)
-    elif outcome in (State.FAILED, State.CANCELLED):
+    elif outcome is State.FAILED:
         scope = replace(scope, failed=True, block_failed=True)
+    elif outcome is State.CANCELLED:
+        stop(turn, run.execution_id, State.CANCELLED)
     history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
     run = turn.put_run(replace(run, history=history, scope=scope, due=0))
     _count_paused(turn, run.execution_id, -1)
@@ -282,6 +301,75 @@ def _count_paused(turn: Turn, execution_id: str, more: int) -> None:
     turn.touch(execution_id)
 
 
+# What the executor does at once
+
+_EXITS = {it.value: it for it in (*_BEHAVIORS.values(), State.SUCCESS, State.KILLED)} | {
+    "CANCELED": State.CANCELLED
+}
+
+
+def _exit(turn: Turn, run: TaskRun) -> State:
+    named = _text(_properties(turn, run, "state").get("state", "SUCCESS"))
+    state = _EXITS.get(named)
+    if state is None or state is State.RUNNING:
+        raise UserError(f"state {named!r} is none that an execution ends in")
+    stop(turn, run.execution_id, state)
+    return state
+
+
+def _set_labels(turn: Turn, run: TaskRun) -> State:
+    labels = labels_from(_properties(turn, run, "labels").get("labels"))
+    content = turn.content(run.execution_id)
+    _change(turn, run, replace(content, labels={**content.labels, **labels}))
+    return State.SUCCESS
+
+
+def _set_variables(turn: Turn, run: TaskRun) -> State:
+    given, known = _properties(turn, run, "variables", "overwrite"), _variables(turn, run)
+    fresh = given.get("variables")
+    if not isinstance(fresh, Mapping):
+        raise UserError(f"variables must be a map, not {_text(fresh)[:80]}")
+    twice = [name for name in fresh if name in known]
+    if twice and not is_true(given.get("overwrite", True)):
+        raise UserError(f"variables exist and overwrite is false: {', '.join(twice)}")
+    return _keep_variables(turn, run, {**known, **fresh})
+
+
+def _unset_variables(turn: Turn, run: TaskRun) -> State:
+    given, known = _properties(turn, run, "variables", "ignoreMissing"), _variables(turn, run)
+    names = given.get("variables")
+    if not isinstance(names, list):
+        raise UserError(f"variables must be a list of names, not {_text(names)[:80]}")
+    missing = [_text(name) for name in names if _text(name) not in known]
+    if missing and not is_true(given.get("ignoreMissing", False)):
+        raise UserError(f"there are no variables {', '.join(missing)}")
+    kept = {name: it for name, it in known.items() if name not in map(_text, names)}
+    return _keep_variables(turn, run, kept)
+
+
+def _variables(turn: Turn, run: TaskRun) -> dict[str, Any]:
+    changed = turn.content(run.execution_id).variables
+    found: dict[str, Any] = turn.plan(turn.execution(run.execution_id)).flow.variables
+    return msgspec.json.decode(changed, type=dict[str, Any]) if changed else found
+
+
+def _keep_variables(turn: Turn, run: TaskRun, variables: Mapping[str, Any]) -> State:
+    text = msgspec.json.encode(variables).decode()
+    _change(turn, run, replace(turn.content(run.execution_id), variables=text))
+    return State.SUCCESS
+
+
+def _change(turn: Turn, run: TaskRun, content: Content) -> None:
+    turn.put(content_key(run.execution_id), content)
+    turn.touch(run.execution_id)
+
+
+_DEEDS: dict[Kind, Callable[[Turn, TaskRun], State]] = {
+    Kind.EXIT: _exit,
+    Kind.LABELS: _set_labels,
+    Kind.SET_VARIABLES: _set_variables,
+    Kind.UNSET_VARIABLES: _unset_variables,
+}
 _STARTS: dict[Kind, Callable[[Turn, TaskRun], None]] = {
     Kind.IF: _start_if,
     Kind.SWITCH: _start_switch,

@@ -24,7 +24,7 @@ FAN_OUT = 100
 """Task runs that one command starts: a list with more values goes on by a timer, at once."""
 MOST_OPEN = 2_000
 """Task runs of a list that are open at a time, where the flow sets no limit."""
-HANDLERS = ("errors", "finally")
+HANDLERS = ("errors", "finally", "afterExecution")
 """Blocks that run in sequence, after all else."""
 SIDE_BY_SIDE = (Kind.PARALLEL, Kind.ORDERED, Kind.FOR_EACH, Kind.EACH_PARALLEL)
 replace = msgspec.structs.replace
@@ -198,7 +198,9 @@ class TaskList:
             return "tasks"
         if self._is_main and scope.failed and self.plan.tasks(self.task_id, "errors"):
             return "errors"
-        if scope.block != "finally" and self.plan.tasks(self.task_id, "finally"):
+        if scope.block not in ("finally", "afterExecution") and self.plan.tasks(
+            self.task_id, "finally"
+        ):
             return "finally"
         return None
 

@@ -18,16 +18,14 @@ def _changes(history: StateHistory) -> list[StateChange]:
     return [StateChange(change.state, change.at) for change in history.histories]
 
 
-def execution_snapshot(
-    execution: Execution, content: Content, variables: str, outputs: str
-) -> ExecutionSnapshot:
-    """variables, outputs: JSON objects."""
+def execution_snapshot(execution: Execution, content: Content, variables: str) -> ExecutionSnapshot:
+    """variables: JSON object."""
     trigger = content.trigger
     return ExecutionSnapshot(
         state=execution.history.current,
         histories=_changes(execution.history),
         inputs=content.inputs,
-        outputs=outputs,
+        outputs=execution.outputs,
         labels=content.labels,
         variables=variables,
         trigger=None

@@ -153,33 +153,34 @@ class Turn:
         for execution_id in list(self._open):
             self.close(execution_id)
 
-    def close(self, execution_id: str, outputs: str = "{}") -> None:
-        """Tell what this turn changed of an execution, and chain all that it put out for it.
-
-        outputs: the execution's own, JSON object. Once per execution and turn: one that ends is
-        closed before it is dropped.
+    def close(self, execution_id: str) -> None:
+        """Tell what this turn changed of an execution, and chain all that it put out for it. Once
+        per execution and turn: one that is over is closed before it is dropped.
         """
         fresh = self.touch(execution_id)
         before = self.state.get(execution_key(execution_id))
         execution = self.execution(execution_id)
         changed = not isinstance(before, Execution) or before.history is not execution.history
+        changed = changed or self.content(execution_id) is not self.state[content_key(execution_id)]
         ended = execution.history.current.is_terminal
         if changed and not ended:  # a reader knows an execution before its task runs,
-            fresh.append(self._execution_event(execution, outputs))
+            fresh.append(self._execution_event(execution))
         fresh.extend(self._run_events(execution))
         if changed and ended:  # and has all of them when it hears of the end
-            fresh.append(self._execution_event(execution, outputs))
+            fresh.append(self._execution_event(execution))
         del self._open[execution_id]
         self._chain(execution, fresh)
 
-    def _execution_event(self, execution: Execution, outputs: str) -> ExecutionEvent:
+    def _execution_event(self, execution: Execution) -> ExecutionEvent:
         content, variables = self.content(execution.id), self._variables(execution)
-        return self._event(execution, execution_snapshot(execution, content, variables, outputs))
+        return self._event(execution, execution_snapshot(execution, content, variables))
 
     def _variables(self, execution: Execution) -> str:
         """Of the flow, once the execution has started: before, there may be no flow."""
         started = any(change.state is State.RUNNING for change in execution.history.histories)
-        return self.plan(execution).variables_text if started else "{}"
+        if not started:
+            return "{}"
+        return self.content(execution.id).variables or self.plan(execution).variables_text
 
     def _run_events(self, execution: Execution) -> Iterator[ExecutionEvent]:
         prefix = run_key(execution.id) + "-"

@@ -50,9 +50,11 @@ def _root(turn: Turn, execution: Execution, plan: Plan, run: TaskRun | None, roo
                 "id": execution.id,
                 "startDate": iso_date(execution.history.start),
                 "state": str(execution.history.current),
+                "outputs": msgspec.json.decode(execution.outputs),
             }
         case "vars":
-            return plan.flow.variables
+            changed = turn.content(execution.id).variables
+            return msgspec.json.decode(changed) if changed else plan.flow.variables
         case "inputs" | "labels" | "trigger":
             return _content(turn, execution, root)
         case "task" | "taskrun" if run is not None:

@@ -116,7 +116,7 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     """A flow's revision. revision: 1 and up; 0 before it is saved. source: the YAML as it was
-    written.
+    written. after_execution: tasks that run once the execution has its last state.
     """
 
     id: str
@@ -131,6 +131,7 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     outputs: tuple[Output, ...] = ()
     errors: tuple[Task, ...] = ()
     finally_: tuple[Task, ...] = ()
+    after_execution: tuple[Task, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     worker_group: WorkerGroupRef | None = None
     source: str = ""

@@ -42,11 +42,24 @@ class Kind(Enum):
     """Its children again and again, until a condition holds."""
     PAUSE = "pause"
     """Waits until it is resumed, or its time is over."""
+    EXIT = "exit"
+    """Ends the execution in a state; the executor does this, and what follows, at once."""
+    LABELS = "labels"
+    """Sets labels of the execution."""
+    SET_VARIABLES = "set variables"
+    UNSET_VARIABLES = "unset variables"
+
+    @property
+    def has_children(self) -> bool:
+        return self not in _CHILDLESS
 
     @property
     def has_values(self) -> bool:
         """Whether its children run once for each of some values."""
         return self in (Kind.FOR_EACH, Kind.EACH_SEQUENTIAL, Kind.EACH_PARALLEL)
+
+
+_CHILDLESS = (Kind.RUNNABLE, Kind.EXIT, Kind.LABELS, Kind.SET_VARIABLES, Kind.UNSET_VARIABLES)
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,15 @@ from kestrapy.plugins.tasks.execution import (
 from kestrapy.plugins.tasks.flow import FlowableProperties, SleepProperties, SleepTask
 from kestrapy.plugins.tasks.flowables import (
     EachProperties,
+    ExitProperties,
     ForEachProperties,
     IfProperties,
+    LabelsProperties,
     LoopUntilProperties,
     PauseProperties,
+    SetVariablesProperties,
     SwitchProperties,
+    UnsetVariablesProperties,
 )
 from kestrapy.plugins.tasks.http import (
     DownloadProperties,
@@ -185,23 +189,27 @@ _RUNNABLES = [
 ]
 _FLOWABLES = [
     TaskType(
-        f"{_CORE}.flow.{name}",
+        f"{_CORE}.{part}.{name}",
         kind,
         properties,
-        (f"{_OLD}.flows.{name}", name[0].lower() + name[1:], *aliases),
+        (f"{_OLD}.{part}s.{name}", name[0].lower() + name[1:], *aliases),
     )
-    for name, kind, properties, aliases in (
-        ("Sequential", Kind.SEQUENTIAL, FlowableProperties, ()),
-        ("Parallel", Kind.PARALLEL, FlowableProperties, ()),
-        ("AllowFailure", Kind.ALLOW_FAILURE, FlowableProperties, ()),
-        ("If", Kind.IF, IfProperties, ()),
-        ("Switch", Kind.SWITCH, SwitchProperties, ()),
-        ("ForEach", Kind.FOR_EACH, ForEachProperties, ()),
-        ("EachSequential", Kind.EACH_SEQUENTIAL, EachProperties, ()),
-        ("EachParallel", Kind.EACH_PARALLEL, EachProperties, ()),
-        ("Dag", Kind.ORDERED, FlowableProperties, ()),
-        ("LoopUntil", Kind.LOOP_UNTIL, LoopUntilProperties, (f"{_CORE}.flow.WaitFor",)),
-        ("Pause", Kind.PAUSE, PauseProperties, ()),
+    for part, name, kind, properties, aliases in (
+        ("flow", "Sequential", Kind.SEQUENTIAL, FlowableProperties, ()),
+        ("flow", "Parallel", Kind.PARALLEL, FlowableProperties, ()),
+        ("flow", "AllowFailure", Kind.ALLOW_FAILURE, FlowableProperties, ()),
+        ("flow", "If", Kind.IF, IfProperties, ()),
+        ("flow", "Switch", Kind.SWITCH, SwitchProperties, ()),
+        ("flow", "ForEach", Kind.FOR_EACH, ForEachProperties, ()),
+        ("flow", "EachSequential", Kind.EACH_SEQUENTIAL, EachProperties, ()),
+        ("flow", "EachParallel", Kind.EACH_PARALLEL, EachProperties, ()),
+        ("flow", "Dag", Kind.ORDERED, FlowableProperties, ()),
+        ("flow", "LoopUntil", Kind.LOOP_UNTIL, LoopUntilProperties, (f"{_CORE}.flow.WaitFor",)),
+        ("flow", "Pause", Kind.PAUSE, PauseProperties, ()),
+        ("execution", "Exit", Kind.EXIT, ExitProperties, ()),
+        ("execution", "Labels", Kind.LABELS, LabelsProperties, ()),
+        ("execution", "SetVariables", Kind.SET_VARIABLES, SetVariablesProperties, ()),
+        ("execution", "UnsetVariables", Kind.UNSET_VARIABLES, UnsetVariablesProperties, ()),
     )
 ]
 _SCHEDULE = TriggerType(

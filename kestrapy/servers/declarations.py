@@ -13,6 +13,7 @@ import msgspec
 
 from kestrapy.errors import Conflict, DeclarationRefused, LogUnavailable, NotFound, Problem
 from kestrapy.language.expression import has_expression
+from kestrapy.language.plan import blocks_of
 from kestrapy.machine.commands import SettingSaveRequested
 from kestrapy.machine.outputs import SettingRevision
 from kestrapy.model.flow import Flow, Task
@@ -165,11 +166,11 @@ def group_topic(catalogue: Catalogue, group: GroupSettings) -> TopicSpec:
 def groups_named(flow: Flow) -> list[str]:
     """The worker groups that a flow names, those to fall back to included, each once."""
     refs = [flow.worker_group]
-    waiting: list[Task] = [*flow.tasks, *flow.errors, *flow.finally_]
+    waiting: list[Flow | Task] = [flow]
     while waiting:
-        task = waiting.pop(0)
-        refs.append(task.worker_group)
-        waiting += [*task.tasks, *task.errors, *task.finally_]
+        for _, tasks in blocks_of(waiting.pop(0)):
+            refs += [it.worker_group for it in tasks]
+            waiting += tasks
     return list(dict.fromkeys(key for ref in refs if ref is not None for key in _named(ref)))
 
 

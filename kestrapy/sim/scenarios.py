@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from kestrapy.machine.execution import ENDED_KEPT
+from kestrapy.machine.endings import ENDED_KEPT
 from kestrapy.sim.network import Rates
 from kestrapy.sim.options import Options, draw_options
 

@@ -26,6 +26,7 @@ from kestrapy.model.flow import TENANT, Flow, Input, Retry, Task, Trigger, Worke
 from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
 
+CASES = "cases."
 Json = dict[str, Any]
 
 
@@ -217,6 +218,7 @@ def flow_json(flow: Flow, revision: FlowRevision, *, with_source: bool = True) -
         **_where_json(flow.worker_group),
     )
     found |= _filled(**{"finally": _tasks_json(flow.finally_)})
+    found |= _filled(afterExecution=_tasks_json(flow.after_execution))
     if with_source:
         found["source"] = revision.source
     return found
@@ -243,13 +245,38 @@ def _task_json(task: Task) -> Json:
         allowWarning=task.allow_warning,
         logLevel=task.log_level,
         onWorkerLost=task.on_worker_lost,
+        runIf=task.run_if,
         **_where_json(task.worker_group),
-        tasks=_tasks_json(task.tasks),
+        tasks=_children_json(task),
         errors=_tasks_json(task.errors),
+        **_branches_json(task),
     )
-    if task.concurrent:
+    if task.type.endswith(".ForEach"):
+        found["concurrencyLimit"] = task.concurrent
+    elif task.concurrent:
         found["concurrent"] = task.concurrent
     return found | _filled(**{"finally": _tasks_json(task.finally_)})
+
+
+def _children_json(task: Task) -> list[Json]:
+    if not task.type.endswith(".Dag"):
+        return _tasks_json(task.tasks)
+    needs = task.depends_on
+    return [
+        {"task": _task_json(it), **_filled(dependsOn=list(needs.get(it.id, ())))}
+        for it in task.tasks
+    ]
+
+
+def _branches_json(task: Task) -> Json:
+    """then, else, defaults: lists of tasks; cases: a map of them; onPause: one task."""
+    found: Json = {}
+    for name, tasks in task.branches.items():
+        if name.startswith(CASES):
+            found.setdefault("cases", {})[name.removeprefix(CASES)] = _tasks_json(tasks)
+        else:
+            found[name] = _tasks_json(tasks)[0] if name == "onPause" else _tasks_json(tasks)
+    return found
 
 
 def _where_json(ref: WorkerGroupRef | None) -> Json:

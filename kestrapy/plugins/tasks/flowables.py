@@ -75,3 +75,29 @@ class PauseProperties(Properties):
     pause_duration: Duration | None = None
     delay: Duration | None = None
     behavior: Annotated[str, AfterValidator(_check_behavior)] = "RESUME"
+
+
+class ExitProperties(Properties):
+    """state: in which the execution ends."""
+
+    state: Text = "SUCCESS"
+
+
+class LabelsProperties(Properties):
+    """labels: a map, a list of maps with key and value, or JSON of one."""
+
+    labels: Values
+
+
+class SetVariablesProperties(Properties):
+    """variables: by name. overwrite: else one that exists fails the task."""
+
+    variables: dict[str, Any] | Expression
+    overwrite: bool | Expression = True
+
+
+class UnsetVariablesProperties(Properties):
+    """variables: their names. ignoreMissing: else one that isn't there fails the task."""
+
+    variables: list[Text] | Expression
+    ignore_missing: bool | Expression = False

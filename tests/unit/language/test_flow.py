@@ -151,7 +151,7 @@ def test_retries(retry: str, expected: Retry) -> None:
         ("concurrency: {limit: 1}", "concurrency", "`concurrency` is not supported yet"),
         ("sla: []", "sla", "not supported yet"),
         ("retry: {}", "retry", "not supported yet"),
-        ("afterExecution: []", "afterExecution", "not supported yet"),
+        ("sla: []", "sla", "not supported yet"),
         ("labels: {system.x: y}", "labels.system.x", "offending label: system.x=y"),
         ("labels: {a: }", "labels.a", "text that is not empty, got null"),
         ("labels: [{key: a, value: b}, {key: a, value: c}]", "labels[1].value", "Duplicate label"),

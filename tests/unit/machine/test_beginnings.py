@@ -18,8 +18,9 @@ from kestrapy.machine.commands import (
     KillRequested,
     TriggerFired,
 )
+from kestrapy.machine.endings import ENDED_KEPT
 from kestrapy.machine.entities import Ended, Execution, KillNote, kill_note_key
-from kestrapy.machine.execution import ENDED_KEPT, KILL_NOTE_KEPT
+from kestrapy.machine.execution import KILL_NOTE_KEPT
 from kestrapy.machine.folds import ExecutionFold
 from kestrapy.machine.intake import inline_flow
 from kestrapy.machine.outputs import ExecutionEvent, Job, Refusal

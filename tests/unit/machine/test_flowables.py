@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from kestrapy.machine.commands import KillRequested, ResumeRequested, TimerDue
-from kestrapy.machine.entities import TaskRun
+from kestrapy.machine.entities import Ended, TaskRun
 from kestrapy.machine.lists import FAN_OUT
 from kestrapy.machine.outputs import ExecutionEvent, Job, LogEntry, TaskRunSnapshot
 from kestrapy.machine.stage import Position, Stage
@@ -461,3 +461,125 @@ def test_nothing_that_is_kept_grows_with_the_items() -> None:
         return max(len(msgspec.msgpack.encode(it)) for it in driver.state.values())
 
     assert largest(2_000) < largest(500) + 50
+
+
+# What follows the end
+
+
+def test_tasks_after_the_execution_know_how_it_ended() -> None:
+    after = [task("x", format="{{ execution.state }} {{ execution.outputs.o }}"), task("y")]
+    result = {"id": "o", "type": "STRING", "value": "{{ outputs.a.value }}"}
+    document = flow(task("a"), afterExecution=after, outputs=[result])
+    driver = Driver(document).create().run(y=["fail"])
+    assert driver.states == {"a": "SUCCESS", "x": "SUCCESS", "y": "FAILED"}
+    assert driver.ended == "SUCCESS", "they don't change it"
+    execution = variables(driver, "x")["execution"]
+    assert execution["state"] == "SUCCESS"
+    assert execution["outputs"] == {"o": "a#1"}
+    assert isinstance(driver.execution, Ended)
+
+
+@pytest.mark.parametrize("script", ["fail", "silent"])
+def test_they_run_after_failures_and_kills_too(script: str) -> None:
+    document = flow(task("a"), errors=[task("e")], afterExecution=[task("x")])
+    driver = Driver(document).create().run(a=[script])
+    if script == "silent":
+        driver.tell(KillRequested(driver.runs["a"].execution_id))
+        driver.run()
+    assert driver.states["x"] == "SUCCESS"
+    assert driver.ended == ("FAILED" if script == "fail" else "KILLED")
+    assert driver.histories().count(driver.ended) == 1
+
+
+def test_a_kill_ends_what_runs_after_the_execution() -> None:
+    driver = Driver(flow(task("a"), afterExecution=[task("x"), task("y")])).create()
+    driver.claim(driver.job("a"))
+    driver.result(driver.job("a"))
+    assert driver.states["x"] == "SUBMITTED"
+    driver.tell(KillRequested(driver.runs["x"].execution_id))
+    assert driver.states == {"a": "SUCCESS", "x": "KILLED"}
+    assert driver.ended == "SUCCESS"
+    assert isinstance(driver.execution, Ended)
+
+
+def test_a_refused_execution_has_nothing_after_it() -> None:
+    document = flow(task("a"), afterExecution=[task("x")], disabled=True)
+    assert Driver(document).create().states == {}
+
+
+# What the executor does at once
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [("KILLED", "KILLED"), ("FAILED", "FAILED"), ("CANCELED", "CANCELLED"), ("WARNING", "WARNING")],
+)
+def test_an_exit_ends_the_execution_and_the_tasks_around_it(state: str, expected: str) -> None:
+    leave = flowable("exit", "out", state=state)
+    document = flow(flowable("if", "i", condition="true", then=[leave, task("a")]), task("z"))
+    driver = Driver(document).create()
+    assert driver.states == {"i": expected, "out": expected}
+    assert driver.histories() == ["CREATED", "RUNNING", expected]
+
+
+def test_an_exit_kills_what_else_runs() -> None:
+    leave = sequential("s", task("b"), flowable("exit", "out", state="SUCCESS"))
+    driver = Driver(flow(parallel("p", task("a"), leave))).create().run(a=["silent"])
+    assert driver.states == {"p": "SUCCESS", "a": "KILLED", "s": "SUCCESS", "b": "SUCCESS"} | {
+        "out": "SUCCESS"
+    }
+    assert driver.ended == "SUCCESS"
+
+
+def test_labels_are_added_and_told() -> None:
+    given = [
+        flowable("labels", "m", labels={"a": "{{ inputs.n }}", "old": "new"}),
+        flowable("labels", "l", labels=[{"key": "b", "value": True}, {"key": "b", "value": 2}]),
+        flowable("labels", "j", labels='{"c": "x"}'),
+    ]
+    inputs = [{"id": "n", "type": "INT", "defaults": 3}]
+    driver = Driver(flow(*given, task("z"), labels={"old": "old"}, inputs=inputs)).create()
+    expected = {"old": "new", "a": "3", "b": "2", "c": "x"}
+    assert driver.snapshot().labels == expected
+    assert driver.run().ended == "SUCCESS"
+
+
+def test_labels_of_the_system_can_not_be_set() -> None:
+    document = flow(flowable("labels", "l", labels={"system.x": "y"}))
+    assert Driver(document).create().states == {"l": "FAILED"}
+
+
+def test_variables_are_set_and_unset() -> None:
+    document = flow(
+        flowable("setVariables", "s", variables={"a": "{{ vars.b }}", "n": [1]}),
+        task("one", format="{{ vars }}"),
+        flowable("unsetVariables", "u", variables=["b"]),
+        task("two", format="{{ vars }}"),
+        variables={"b": "B"},
+    )
+    driver = Driver(document).create().run()
+    assert variables(driver, "one") == {"vars": {"b": "B", "a": "B", "n": [1]}}
+    assert variables(driver, "two") == {"vars": {"a": "B", "n": [1]}}
+    assert msgspec.json.decode(driver.snapshot().variables) == {"a": "B", "n": [1]}
+
+
+@pytest.mark.parametrize(
+    ("properties", "state"),
+    [
+        ({"type": "setVariables", "variables": {"b": 1}, "overwrite": False}, "FAILED"),
+        ({"type": "setVariables", "variables": {"c": 1}, "overwrite": False}, "SUCCESS"),
+        ({"type": "unsetVariables", "variables": ["c"]}, "FAILED"),
+        ({"type": "unsetVariables", "variables": ["c"], "ignoreMissing": True}, "SUCCESS"),
+    ],
+)
+def test_what_is_there_or_not_can_be_minded(properties: Document, state: str) -> None:
+    driver = Driver(flow({"id": "t", **properties}, variables={"b": "B"})).create()
+    assert driver.states == {"t": state}
+
+
+def test_a_run_that_is_killed_in_its_line_waits_no_more() -> None:
+    driver = Driver(flow(parallel("p", *(task(f"t{n}") for n in range(6)))), groups=()).create()
+    driver.claim(driver.job("t0"))
+    driver.tell(KillRequested(driver.runs["t0"].execution_id))
+    assert [it.task_id for it in driver.runs.values() if it.is_waiting] == []
+    assert driver.run().ended == "KILLED"
