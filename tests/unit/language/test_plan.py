@@ -68,7 +68,7 @@ def test_names_that_a_type_reads_by_itself() -> None:
     reads = (("taskrun", "value"), ("inputs", "x"))
     tasks = {name: replace(it, reads=reads) for name, it in REGISTRY.tasks.items()}
     plan = Plan(FLOW, replace(REGISTRY, tasks=tasks))
-    assert plan.names("c") == (("inputs", "x"), ("taskrun", "value"))
+    assert plan.reads("c").names == (("inputs", "x"), ("taskrun", "value"))
     assert plan.names("b") == (
         ("inputs", "x"),
         ("inputs", "y"),
