@@ -9,6 +9,8 @@ from difflib import SequenceMatcher
 from functools import partial
 from typing import Any, Literal, cast
 
+from kestrapy.errors import ExpressionError
+from kestrapy.language.expression import value_needs_world
 from kestrapy.language.fields import Fields
 from kestrapy.language.flow_children import read_children
 from kestrapy.language.plugin_defaults import RUNNABLE_ONLY
@@ -67,6 +69,9 @@ def _read_task(fields: Fields, reading: Reading) -> Task:
     known = set(fields.known).difference(NOT_YET)
     properties = fields.rest()
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
+    if kind.kind is not Kind.RUNNABLE:
+        for name, value in properties.items():
+            _refuse_world(fields, name, value)
     return Task(task_id, kind.name, properties=properties, **core)
 
 
@@ -80,7 +85,21 @@ def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
 def _read_run_if(fields: Fields) -> str:
     condition = fields.text("runIf")
     fields.problems.add_expressions((*fields.path, "runIf"), condition)
+    _refuse_world(fields, "runIf", condition)
     return condition
+
+
+def _refuse_world(fields: Fields, name: str, value: Any) -> None:
+    """The executor renders it, who reads nothing but the log."""
+    try:
+        if value_needs_world(value):
+            fields.add(
+                name,
+                "it reads what only a worker can (a file, a key, the clock), and the executor"
+                " renders it: take the value from a task's outputs",
+            )
+    except ExpressionError:  # it was told already
+        return
 
 
 def _read_type(fields: Fields, reading: Reading) -> TaskType | None:

@@ -7,7 +7,8 @@ the one run that is meant can be found, and nothing else has to be carried.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from kestrapy.errors import ExpressionError
@@ -15,7 +16,7 @@ from kestrapy.language.expression import Path, compile_template, names_of
 from kestrapy.language.expression.nodes import Attribute, Literal, Node, Variable
 from kestrapy.language.expression.reading import paths_of
 from kestrapy.language.expression.scope import Scope
-from kestrapy.language.expression.template import Output, strings_of
+from kestrapy.language.expression.template import strings_of
 
 OUTPUTS = "outputs"
 
@@ -35,8 +36,9 @@ def reads_of(value: Any) -> Reads:
         keys
         for text in strings_of(value)
         for part in compile_template(text).parts
-        if isinstance(part, Output)
-        for keys in _chains(part.node)
+        if not isinstance(part, str)
+        for node, local in part.expressions()
+        for keys in _chains(node, local)
     ]
     return Reads(names_of(value), tuple(chains))
 
@@ -57,7 +59,8 @@ def key_paths(keys: tuple[Node, ...]) -> list[Path]:
     return [path for key in keys for path in paths_of(key)]
 
 
-def _chains(tree: Node) -> Iterator[tuple[Node, ...]]:
+def _chains(tree: Node, local: Collection[str]) -> Iterator[tuple[Node, ...]]:
+    """Keys after each ``outputs``; local: names that tags define, which no key may be read from."""
     todo = [tree]
     while todo:
         node = todo.pop()
@@ -68,8 +71,13 @@ def _chains(tree: Node) -> Iterator[tuple[Node, ...]]:
         if not isinstance(node, Variable):
             todo += node.parts()
         elif node.name == OUTPUTS and not all(map(_is_constant, keys)):
-            yield tuple(reversed(keys))
+            known = takewhile(lambda key: not _reads(key, local), reversed(keys))
+            yield tuple(known)
         todo += keys
+
+
+def _reads(key: Node, names: Collection[str]) -> bool:
+    return any(path[0] in names for path in paths_of(key))
 
 
 def _is_constant(key: Node) -> bool:

@@ -69,7 +69,7 @@ def test_names_that_a_type_reads_by_itself() -> None:
     tasks = {name: replace(it, reads=reads) for name, it in REGISTRY.tasks.items()}
     plan = Plan(FLOW, replace(REGISTRY, tasks=tasks))
     assert plan.reads("c").names == (("inputs", "x"), ("taskrun", "value"))
-    assert plan.names("b") == (
+    assert plan.reads("b").names == (
         ("inputs", "x"),
         ("inputs", "y"),
         ("outputs", "a"),
