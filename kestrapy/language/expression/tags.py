@@ -33,9 +33,10 @@ _MACRO = re.compile(r"([^\W\d]\w*)\s*\((.*)\)\s*", re.DOTALL)
 _PARAMETER = re.compile(
     r"""\s*([^\W\d]\w*)\s*(?:=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^,'"]+?))?\s*(?:,|$)"""
 )
-_ENDS = {"if": "endif", "for": "endfor", "filter": "endfilter", "macro": "endmacro"}
+ENDS = {"if": "endif", "for": "endfor", "filter": "endfilter", "macro": "endmacro"}
+"""Tags that hold others, and what closes them."""
 _BRANCHES = {"elseif": ("if",), "else": ("if", "for")}
-_OPENING = (*_ENDS, "set", "raw", "verbatim")
+_OPENING = (*ENDS, "set", "raw", "verbatim")
 _TEMPLATES = ("autoescape", "block", "cache", "embed", "extends", "from", "import", "include")
 
 
@@ -70,7 +71,7 @@ class TagReader:
                 self._add(piece.text)
         if len(self._open) > 1:
             last = self._open[-1]
-            end = _ENDS[last.name]
+            end = ENDS[last.name]
             raise self._error(last.piece, f"the tag `{last.name}` is not closed by `{end}`")
         return tuple(self._open[0].branches[0][1])
 
@@ -83,11 +84,11 @@ class TagReader:
         if name == "set":
             header = self._header(piece, _SET, offset, "{% set name = value %}")
             self._add(Set(header[1], self._output(piece, header.end())))
-        elif name in _ENDS:
+        elif name in ENDS:
             self._begin(name, piece, offset)
         elif name in _BRANCHES:
             self._branch(name, piece, offset)
-        elif name in _ENDS.values():
+        elif name in ENDS.values():
             self._nothing_after(piece, offset)
             self._end(name, piece)
         elif name in _TEMPLATES:
@@ -126,7 +127,7 @@ class TagReader:
 
     def _end(self, name: str, piece: Piece) -> None:
         opened = self._open[-1]
-        if _ENDS.get(opened.name) != name:
+        if ENDS.get(opened.name) != name:
             raise self._error(piece, f"the tag `{name}` closes nothing here")
         self._open.pop()
         bodies = [(header, tuple(parts)) for header, parts in opened.branches]

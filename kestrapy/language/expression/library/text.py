@@ -55,7 +55,7 @@ def abbreviate(scope: Scope, value: Any, length: Any) -> Any:
 
 
 def replace(scope: Scope, value: Any, replace_pairs: Any, regexp: Any = False) -> Any:
-    """replace_pairs: what is replaced, one after the other, by what."""
+    """replacePairs: what is replaced, one after the other, by what."""
     if value is None:
         return None
     text = scope.written(value)
