@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from kestrapy.adapters.blobs.local import LocalBlobs
+from kestrapy.adapters.memory.log import MemoryLog
 from kestrapy.adapters.system import SystemEntropy
 from kestrapy.model.flow import Task
 from kestrapy.model.state import State
 from kestrapy.ports.processes import Launcher
 from kestrapy.ports.tasks import TaskOutcome
+from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.run_context import JobTask, Sinks, Tools
 from kestrapy.servers.worker.task_run import TaskThread
+from kestrapy.wire.codec import Codec
+from kestrapy.wire.topics import Catalogue
 
 
 class NoLauncher:
@@ -46,7 +50,10 @@ class Bench:
         self.clock = HandClock()
         self.blobs = LocalBlobs(folder / "storage")
         self.folder = folder / "work"
-        self.tools = Tools(self.blobs, launcher, self.clock, self.folder, SystemEntropy())
+        self.log, self.codec = MemoryLog(self.clock), Codec()
+        self.topics = Catalogue("", shards=1, job_partitions=1)
+        lines = LogLines(self.log, self.codec, self.topics)
+        self.tools = Tools(self.blobs, launcher, self.clock, self.folder, SystemEntropy(), lines)
         self.logs: list[tuple[str, str]] = []
         self.metrics: list[tuple[Any, ...]] = []
         self.variables: dict[str, Any] = {

@@ -43,6 +43,7 @@ from kestrapy.ports.log import Partition
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.loop import Ticking, run_until
 from kestrapy.servers.worker.job_runner import TaskJobRunner
+from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.run_context import Tools
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
@@ -95,7 +96,9 @@ class LocalCluster:
         for key, settings in parts.groups.items():
             self._send(SettingSaveRequested(GROUP, key, encode(settings)))
         self._run("executor", build_executor(parts, OwnerOptions(), self._checkpoints))
-        tools = Tools(self.blobs, self._launcher, parts.clock, self.folder / "work", parts.entropy)
+        folder, lines = self.folder / "work", LogLines(parts.log, parts.codec, parts.catalogue)
+        clock, entropy = parts.clock, parts.entropy
+        tools = Tools(self.blobs, self._launcher, clock, folder, entropy, lines)
         runner = TaskJobRunner(tools, self._variables)
         for group in parts.groups:
             worker = build_worker(parts, WorkerOptions(group, self._slots), runner, self._launcher)

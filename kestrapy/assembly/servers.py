@@ -41,6 +41,7 @@ from kestrapy.servers.health import Check, HealthServer
 from kestrapy.servers.loop import run_until
 from kestrapy.servers.owner import Owner
 from kestrapy.servers.worker.job_runner import TaskJobRunner
+from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.run_context import Tools
 from kestrapy.servers.worker.worker import Worker
 from kestrapy.wire.codec import Codec
@@ -233,8 +234,8 @@ def run_worker(settings: Settings) -> int:
         lease=settings.worker.lease,
         grace=settings.worker.termination_grace_period,
     )
-    blobs = blobs_of(settings)
-    tools = Tools(blobs, supervisor, parts.clock, settings.home / "work", parts.entropy)
+    blobs, lines = blobs_of(settings), LogLines(parts.log, parts.codec, parts.catalogue)
+    tools = Tools(blobs, supervisor, parts.clock, settings.home / "work", parts.entropy, lines)
     worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
     _measure_worker(worker)
     with (

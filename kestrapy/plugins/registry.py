@@ -35,7 +35,7 @@ from kestrapy.plugins.tasks.http import (
     RequestProperties,
     RequestTask,
 )
-from kestrapy.plugins.tasks.log import LogProperties, LogTask
+from kestrapy.plugins.tasks.log import FetchProperties, FetchTask, LogProperties, LogTask
 from kestrapy.plugins.tasks.metric import PublishProperties, PublishTask
 from kestrapy.plugins.tasks.namespace import (
     DeleteFilesProperties,
@@ -181,6 +181,7 @@ _HTTP = [
 ]
 _RUNNABLES = [
     *_INSTANT,
+    _Runnable(f"{_CORE}.log.Fetch", (f"{_OLD}.log.Fetch",), FetchProperties, FetchTask()),
     *_HTTP,
     *_STORAGE,
     *_SHARED,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from kestrapy.machine.outputs import LogEntry
 from kestrapy.model.state import State
 from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.processes import Launcher
@@ -62,6 +63,9 @@ class TaskContext(Protocol):
 
     def log(self, level: str, message: str) -> None:
         """TRACE, DEBUG, INFO, WARN or ERROR."""
+
+    def log_lines(self, execution_id: str) -> Iterator[LogEntry]:
+        """What an execution's tasks logged, in order. Raises UserError for what is no id."""
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         """kind: counter or timer (its value in seconds)."""

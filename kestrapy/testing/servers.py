@@ -28,6 +28,7 @@ from kestrapy.model.worker_group import GROUP, GroupSettings, encode
 from kestrapy.ports.log import Log, Partition, SendError
 from kestrapy.servers.loop import Ticking
 from kestrapy.servers.worker.job_runner import TaskJobRunner
+from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.run_context import Tools
 from kestrapy.servers.worker.worker import Worker
 from kestrapy.testing.clock import VirtualClock
@@ -114,6 +115,7 @@ class FlowTestServers:
             clock,
             folder / "work",
             self.parts.entropy,
+            LogLines(self.parts.log, self.parts.codec, self.parts.catalogue),
             sleep=clock.sleep,
         )
         real = TaskJobRunner(tools, wanted.variables)

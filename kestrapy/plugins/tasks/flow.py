@@ -22,6 +22,7 @@ class SleepTask:
     """``io.kestra.plugin.core.flow.Sleep``: occupies a worker's slot meanwhile."""
 
     def run(self, properties: SleepProperties, context: TaskContext) -> TaskOutcome:
+        context.log("INFO", f"Sleeping for {properties.duration}")
         if context.wait(parse_duration(properties.duration) / 1000):
             raise TaskFailed("The sleep was ended before its time")
         return TaskOutcome()

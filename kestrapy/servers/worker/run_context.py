@@ -15,12 +15,14 @@ import msgspec
 
 from kestrapy.errors import InvariantViolated
 from kestrapy.language.expression import render_value
+from kestrapy.machine.outputs import LogEntry
 from kestrapy.model.flow import Task
 from kestrapy.plugins.tasks.log import LEVELS
 from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.places import execution_folder
 from kestrapy.ports.processes import Launcher, Process
+from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
 from kestrapy.servers.worker.world import WorkerWorld
 
@@ -60,6 +62,7 @@ class Tools(NamedTuple):
     clock: Clock
     folder: Path
     entropy: Entropy
+    lines: LogLines
     sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
 
 
@@ -112,6 +115,9 @@ class RunContext:
     def log(self, level: str, message: str) -> None:
         if LEVELS.index(level) >= self._lowest:
             self._sinks.on_log(level, message)
+
+    def log_lines(self, execution_id: str) -> Iterator[LogEntry]:
+        return self._tools.lines.of(execution_id, self._ending.is_set)
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         self._sinks.on_metric(name, kind, value, tags)
