@@ -17,7 +17,7 @@ from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.results import ChosenResults, ChosenRun
 from kestrapy.testing.stand_ins import StandIn, outcome_of_stand_in
 
-PROMPT = 0.05
+PROMPT = 0.5
 """Real seconds that a task may take without the clock going on with it."""
 
 
