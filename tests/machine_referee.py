@@ -104,7 +104,7 @@ class Referee:
             self._ended[told.id] = told.state
         epochs = [it.epoch for it in told.attempts]
         assert epochs == sorted(set(epochs)), f"attempts of {told.id}: {epochs}"
-        for attempt in told.attempts:
+        for attempt in told.attempts if told.epoch else []:  # else no worker had to do with it
             key, state = (told.id, attempt.epoch), attempt.histories[-1].state
             assert self._owners[key] == attempt.worker_id, f"{key} belongs to another"
             if state.is_terminal:

@@ -11,7 +11,7 @@ from kestrapy.machine.outputs import (
     StateChange,
     TaskRunSnapshot,
 )
-from kestrapy.model.state import StateHistory
+from kestrapy.model.state import State, StateHistory
 
 
 def _changes(history: StateHistory) -> list[StateChange]:
@@ -47,6 +47,14 @@ def _attempt(attempt: Attempt) -> AttemptSnapshot:
     )
 
 
+def _attempts(run: TaskRun) -> list[AttemptSnapshot]:
+    """Those of workers. A run that none had to do with has one of its own, of epoch 0."""
+    if run.attempts or run.epoch:
+        return [_attempt(attempt) for attempt in run.attempts]
+    changes = [it for it in _changes(run.history) if it.state is not State.CREATED]
+    return [AttemptSnapshot(epoch=0, worker_id="", histories=changes)] if changes else []
+
+
 def task_run_snapshot(run: TaskRun) -> TaskRunSnapshot:
     return TaskRunSnapshot(
         id=run.id,
@@ -57,7 +65,7 @@ def task_run_snapshot(run: TaskRun) -> TaskRunSnapshot:
         ordinal=run.ordinal,
         state=run.state,
         histories=_changes(run.history),
-        attempts=[_attempt(attempt) for attempt in run.attempts],
+        attempts=_attempts(run),
         outputs=run.outputs,
         error=run.error,
         worker_group=run.group,

@@ -165,7 +165,7 @@ class Referee:
         if run.state.is_terminal:
             self._told_end[run.id] = run.state
         self.runs.setdefault(it.execution_id, {})[run.task_id] = run.state
-        for attempt in run.attempts:
+        for attempt in run.attempts if run.epoch else []:
             fence, state = (run.id, attempt.epoch), attempt.histories[-1].state
             if self._owners.get(fence) != attempt.worker_id:
                 self.wrong(f"{fence} has an attempt of {attempt.worker_id}, who was granted none")

@@ -24,7 +24,6 @@ from kestrapy.machine.outputs import (
 )
 from kestrapy.model.flow import TENANT, Flow, Input, Retry, Task, Trigger, WorkerGroupRef
 from kestrapy.model.instants import iso_date
-from kestrapy.model.state import State
 
 CASES = "cases."
 Json = dict[str, Any]
@@ -102,7 +101,7 @@ def _task_run_json(run: TaskRunSnapshot) -> Json:
         "tenantId": TENANT,
         "taskId": run.task_id,
         "outputs": msgspec.json.decode(run.outputs),
-        "attempts": [_attempt_json(attempt) for attempt in run.attempts] or _own_attempts(run),
+        "attempts": [_attempt_json(attempt) for attempt in run.attempts],
         "state": state_json(run.histories),
     }
     if run.worker_group:  # the executor's own task runs have none
@@ -116,12 +115,6 @@ def _task_run_json(run: TaskRunSnapshot) -> Json:
     if run.error:
         found["error"] = {"message": run.error}
     return found
-
-
-def _own_attempts(run: TaskRunSnapshot) -> list[Json]:
-    """Of a run that no worker had: one attempt, as Kestra's executor counts it."""
-    changes = [change for change in run.histories if change.state is not State.CREATED]
-    return [{"state": state_json(changes)}] if changes and not run.epoch else []
 
 
 def _attempt_json(attempt: AttemptSnapshot) -> Json:

@@ -73,6 +73,15 @@ def test_a_condition_that_can_not_be_told_fails_the_task() -> None:
     assert driver.ended == "FAILED"
 
 
+def test_what_no_worker_had_to_do_with_has_one_attempt_all_the_same() -> None:
+    driver = Driver(flow(sequential("s", task("a", runIf="false"), task("b")))).create().run()
+    for task_id, states in (("s", ["RUNNING", "SUCCESS"]), ("a", ["SKIPPED"])):
+        (attempt,) = driver.snapshot(task_id).attempts
+        assert [str(it.state) for it in attempt.histories] == states
+        assert (attempt.epoch, attempt.worker_id) == (0, "")
+    assert [it.worker_id for it in driver.snapshot("b").attempts] == ["w1"]
+
+
 # If, Switch, AllowFailure
 
 
