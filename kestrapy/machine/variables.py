@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from kestrapy.model.flow import TENANT
 from kestrapy.model.instants import iso_date
 
 Path = tuple[str, ...]
+TASKS = "tasks"
 
 
 def variables_of(
@@ -30,6 +31,9 @@ def variables_of(
     """What is read, for an expression of the execution or of one task run."""
     roots = dict.fromkeys(path[0] for path in reads.names if path and path[0] != OUTPUTS)
     document = {root: _root(turn, execution, plan, run, root) for root in roots}
+    if TASKS in roots:
+        named = [path[1:] for path in reads.names if path[0] == TASKS]
+        document[TASKS] = _found(turn, execution, plan, named, _state)
     document = {root: value for root, value in document.items() if value is not None}
     if any(path[0] == OUTPUTS for path in reads.names):
         document[OUTPUTS] = _outputs(turn, execution, plan, reads, document)
@@ -125,15 +129,31 @@ def _outputs(
     if keyed:  # a key that is read from outputs itself: these come first
         static = [path[1:] for path in reads.names if path[0] == OUTPUTS]
         plain = [path for path in static if path and _is_single(plan, path[0])]
-        variables = {**variables, OUTPUTS: _found(turn, execution, plan, plain)}
-    return _found(turn, execution, plan, paths_of_outputs(reads, variables))
+        variables = {**variables, OUTPUTS: _found(turn, execution, plan, plain, _outputs_of)}
+    paths = paths_of_outputs(reads, variables)
+    return _found(turn, execution, plan, paths, _outputs_of)
 
 
 def _is_single(plan: Plan, task_id: str) -> bool:
     return task_id not in plan or plan.loops(task_id) == 0
 
 
-def _found(turn: Turn, execution: Execution, plan: Plan, paths: Iterable[Path]) -> dict[str, Any]:
+def _state(run: TaskRun) -> dict[str, Any]:
+    return {"state": str(run.state)}
+
+
+def _outputs_of(run: TaskRun) -> Any:
+    return msgspec.json.decode(run.outputs)
+
+
+def _found(
+    turn: Turn,
+    execution: Execution,
+    plan: Plan,
+    paths: Iterable[Path],
+    show: Callable[[TaskRun], Any],
+) -> dict[str, Any]:
+    """What there is to show of the runs that paths lead to, by their task's id and values."""
     wanted: dict[str, list[Path]] = {}
     for path in paths:
         for task_id in path[:1] or plan.task_ids:
@@ -143,7 +163,7 @@ def _found(turn: Turn, execution: Execution, plan: Plan, paths: Iterable[Path]) 
         loops = 0 if task_id not in plan else plan.loops(task_id)
         for each in keys:
             for run in _runs(turn, execution, task_id, each, loops):
-                _put(found, (task_id, *values_of(turn, run)), msgspec.json.decode(run.outputs))
+                _put(found, (task_id, *values_of(turn, run)), show(run))
     return found
 
 

@@ -267,6 +267,16 @@ def test_who_reads_all_iterations_is_given_all() -> None:
     assert read["c"] == {"value": "c#1"}
 
 
+def test_states_of_tasks_are_found_as_outputs_are() -> None:
+    text = "{{ tasks.a.x.state }} {{ tasks.f.state }}"
+    handler = task("h", format=text)
+    document = flow(each("e", ["x", "y"], task("a")), task("f"), errors=[handler])
+    driver = Driver(document).create().run(f=["fail"])
+    assert variables(driver, "h") == {
+        "tasks": {"a": {"x": {"state": "SUCCESS"}}, "f": {"state": "FAILED"}}
+    }
+
+
 # Dag
 
 
