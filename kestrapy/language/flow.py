@@ -120,7 +120,7 @@ def _add_label(labels: dict[str, str], key: str, fields: Fields, name: str) -> N
     if key.startswith("system.") and key != "system.readOnly":
         offender = f"{key}={value}"
         fields.add(
-            name, f"System labels can only be set by kestrapy itself, offending label: {offender}"
+            name, f"System labels can only be set by Kestra itself, offending label: {offender}"
         )
     if key in labels:
         fields.add(name, f"Duplicate label with key [{key}]: keep one of them")

@@ -148,7 +148,7 @@ class _Builder:
             self.places[path] = _place_of(event.start_mark)
             return
         line, column = _place_of(event.start_mark)
-        message = f"Duplicate field '{'.'.join(map(str, path))}': keep one of them"
+        message = f"Duplicate field '{path[-1]}': keep one of them"
         self.problems.append(Problem(message, path_text(path), line, column))
 
     def _take_alias(self, event: Any) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.conformance.corpus import Row
 from tests.conformance.facts import check, facts_of
 from tests.conformance.given import Given, Unread, given_of
 from tests.conformance.life import Missing
+from tests.conformance.local_web import local_web
 from tests.conformance.stand_ins import STAND_INS
 from tests.conformance.story import Phase, Story
 
@@ -45,9 +47,16 @@ FLOW_TEST: ContextVar[type[FlowTest]] = ContextVar("FLOW_TEST", default=FlowTest
 """What rows are played with."""
 
 
-def test_of(row: Row) -> FlowTest:
+@contextmanager
+def test_of(row: Row) -> Iterator[FlowTest]:
     """A test with the row's flows."""
-    return FLOW_TEST.get()(*row.paths, stand_ins=STAND_INS)
+    kind = FLOW_TEST.get()
+    if "needs-network" not in row.category:
+        with kind(*row.paths, stand_ins=STAND_INS) as test:
+            yield test
+        return
+    with local_web(row.path) as text, kind(text, *row.paths[1:], stand_ins=STAND_INS) as test:
+        yield test
 
 
 @does("")

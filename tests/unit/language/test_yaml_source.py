@@ -69,7 +69,7 @@ def test_anchors_aliases_and_merge_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "message", "line", "column"),
     [
-        ("a: 1\nb:\n  c: 1\n  c: 2", "Duplicate field 'b.c'", 4, 3),
+        ("a: 1\nb:\n  c: 1\n  c: 2", "Duplicate field 'c'", 4, 3),
         ("a: {{ inputs.x }}", "put text that starts with `{{`", 1, 5),
         ("a: [1", "not YAML", 2, 1),
         ("a: b: c", "not YAML: mapping values are not allowed", 1, 5),
