@@ -11,7 +11,7 @@ from kestrapy.machine.commands import KillRequested, ResumeRequested, TimerDue
 from kestrapy.machine.entities import Ended, TaskRun
 from kestrapy.machine.lists import FAN_OUT
 from kestrapy.machine.outputs import ExecutionEvent, Job, LogEntry, TaskRunSnapshot
-from kestrapy.machine.stage import Position, Stage
+from kestrapy.machine.stage import Folded, Position, Stage
 from tests.machine_driver import Document, Driver, flow, parallel, sequential, task
 from tests.random_histories import output_bytes
 
@@ -468,6 +468,30 @@ def test_records_grow_in_step_with_the_items(limit: int) -> None:
     assert many == pytest.approx(2 * some, rel=0.02)
     assert many_bytes == pytest.approx(2 * some_bytes, rel=0.05)
     assert largest_of_many < 1.1 * largest
+
+
+def test_ten_thousand_items_cost_each_what_a_hundred_do() -> None:
+    sizes: list[int] = []
+
+    class Measured(Driver):
+        def fold_any(self, *given: Any, **named: Any) -> Folded:
+            folded = super().fold_any(*given, **named)
+            sizes.append(len(output_bytes(folded.outputs)))
+            return folded
+
+    def cost(size: int) -> tuple[float, float, int]:
+        """-> records and bytes for each item, the bytes of the largest answer to one command."""
+        sizes.clear()
+        values = [f"{n:05}" for n in range(size)]
+        work = task("a", format="{{ taskrun.value }}")
+        driver = Measured(flow(each("e", values, work, concurrencyLimit=50))).create().run()
+        return len(driver.outputs) / size, sum(sizes) / size, max(sizes)
+
+    (records, length, largest), *others = [cost(size) for size in (100, 1_000, 10_000)]
+    for each_cost in others:
+        assert each_cost[0] <= records
+        assert each_cost[1] < 1.03 * length
+        assert each_cost[2] <= largest
 
 
 def test_nothing_that_is_kept_grows_with_the_items() -> None:
