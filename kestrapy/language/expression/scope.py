@@ -25,6 +25,8 @@ NESTED_LIMIT = 6
 """Macros and ``render`` within each other. Each evaluates a tree of its own on the same stack."""
 CHARACTERS_A_STEP = 64
 """Of strings that are handed to filters and functions, or written within lists and maps."""
+STEPS_A_BRACE = 20
+"""For each expression, tag and comment of a text that ``render`` is given: it is compiled."""
 SHOWN = 200
 """Characters of an expression that an error quotes."""
 
@@ -144,6 +146,7 @@ class Scope:
 
     def render(self, text: str) -> Any:
         """A text, rendered once as a template of its own, within this budget."""
+        self.step(len(text) // CHARACTERS_A_STEP + STEPS_A_BRACE * _braces(text))
         assert self._compiler is not None  # noqa: S101 - whoever makes a scope with calls gives it
         place = self._place
         with self.nested():
@@ -185,6 +188,10 @@ class Scope:
 
     def undefined(self, name: str) -> Undefined:
         return Undefined(f"Unable to find `{quote(name)}` used {self._place}")
+
+
+def _braces(text: str) -> int:
+    return sum(text.count(mark) for mark in ("{{", "{%", "{#"))
 
 
 def _maps(variables: Any) -> list[Any]:

@@ -22,7 +22,7 @@ from kestrapy.language.expression.scope import quote
 DEPTH_LIMIT = 100
 """Levels of a tree. Evaluation recurses, so that a deeper one could exhaust the stack."""
 
-_INTERPOLATION = re.compile(r"(?<!\\)#\{([^}]*)\}")
+_INTERPOLATION = re.compile(r"(?<!\\)#\{([^{}]*)\}")
 
 
 class Refused(Exception):

@@ -31,7 +31,7 @@ _FOR = re.compile(r"([^\W\d]\w*)\s+in\b")
 _SET = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 _MACRO = re.compile(r"([^\W\d]\w*)\s*\((.*)\)\s*", re.DOTALL)
 _PARAMETER = re.compile(
-    r"""\s*([^\W\d]\w*)\s*(?:=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^,'"]+?))?\s*(?:,|$)"""
+    r"""\s*+([^\W\d]\w*+)\s*+(?:=\s*+("(?:[^"\\]|\\.)*+"\s*+|'(?:[^'\\]|\\.)*+'\s*+|[^,'"]++))?(?:,|$)"""
 )
 ENDS = {"if": "endif", "for": "endfor", "filter": "endfilter", "macro": "endmacro"}
 """Tags that hold others, and what closes them."""

@@ -15,6 +15,8 @@ from kestrapy.language.expression.world import World
 
 CACHE_SIZE = 4096
 """Compiled templates that are kept."""
+KEPT_LENGTH = 1_000
+"""Characters of a text that is rendered again, and kept compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Template:
         ExpressionError for a variable that is missing, a type that doesn't fit, a spent budget, and
         WorldNeeded where it reads the world and none is given.
         """
-        return self.render_in(Scope(variables, world, compile_template))
+        return self.render_in(Scope(variables, world, _compile_again))
 
     def render_in(self, scope: Scope) -> Any:
         """Like ``render``, within the budget of a scope."""
@@ -78,12 +80,19 @@ def compile_template(text: str) -> Template:
     return Template(parts or ("",), tuple(sorted(paths)), world, not plain)
 
 
+def _compile_again(text: str) -> Template:
+    """For text that a rendering made: a long one is not kept, since it may never come back."""
+    if len(text) <= KEPT_LENGTH:
+        return compile_template(text)
+    return compile_template.__wrapped__(text)
+
+
 def render_value(value: Any, variables: Mapping[str, Any], world: World | None = None) -> Any:
     """A JSON value with every string rendered, keys of maps included, within one budget.
 
     world: what a worker's expressions may read beside variables. Raises ExpressionError.
     """
-    return _render(value, Scope(variables, world, compile_template))
+    return _render(value, Scope(variables, world, _compile_again))
 
 
 def value_needs_world(value: Any) -> bool:

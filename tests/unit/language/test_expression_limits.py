@@ -191,6 +191,38 @@ def test_what_would_never_end_or_never_fit_is_an_error(text: str) -> None:
         compile_template(text).render(VARIABLES)
 
 
+@pytest.mark.parametrize(
+    ("text", "large"),
+    [
+        ("{{ large | replace({'[ab]{1000}c': ''}, regexp=true) }}", "ab" * 200_000),
+        ("{{ large | split('(a?b?){300}c') }}", "ab" * 200_000),
+        ("{{ [large] | jq('.[] | test(\"[ab]{999}c\")') }}", "ab" * 200_000),
+        ("{{ render(large) }}", "{{ a }}" * 100_000),
+        ("{{ render(large) }}", "{% endraw %}" + "{% raw %}" * 100_000),
+        ("{{ large | format(1) }}{{ none.x }}", "%" + "0" * 300_000 + "!"),
+    ],
+)
+def test_what_takes_more_than_linear_time_is_counted(text: str, large: str) -> None:
+    with pytest.raises(ExpressionError):
+        compile_template(text).render({"large": large, "a": 1})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% macro m(a=" + " " * 100_000 + "' %}{% endmacro %}",
+        "{% macro m(" + "a, " * 30_000 + "' %}{% endmacro %}",
+        '{{ "' + "#{" * 100_000 + '" + }}',
+        "{% raw %}" + "{% " * 100_000,
+        "{{ " + "(" * 100_000,
+        "{%" + " " * 100_000 + "x",
+    ],
+)
+def test_a_text_that_is_no_template_is_refused_in_linear_time(text: str) -> None:
+    with pytest.raises(ExpressionError):
+        compile_template(text)
+
+
 def test_a_pattern_that_explodes_elsewhere_takes_linear_time() -> None:
     text = "{{ (long ~ '!') | replace({'(x+x+)+y': ''}, regexp=true) | length }}"
     assert compile_template(text).render(VARIABLES) == 2001

@@ -18,7 +18,8 @@ from kestrapy.language.expression.calls import (
 )
 from kestrapy.language.expression.scope import Scope
 
-_RAW = re.compile(r"(?s)\{%-?\s*raw\s*-?%\}(.*?)\{%-?\s*endraw\s*-?%\}")
+_RAW = re.compile(r"\{%-?\s*+raw\s*+-?%\}")
+_END_RAW = re.compile(r"\{%-?\s*+endraw\s*+-?%\}")
 _KEPT = re.compile("\0([0-9]{1,6})\0")
 RENDER_LIMIT = 100
 """Passes of ``render`` until its text is stable."""
@@ -37,19 +38,27 @@ def render(scope: Scope, to_render: Any, recursive: Any = True) -> Any:
 
 def _until_stable(scope: Scope, text: str) -> Any:
     """What is raw is taken out first and put back in the end: no pass renders it."""
-    kept: list[str] = []
-
-    def keep(found: re.Match[str]) -> str:
-        kept.append(found[1])
-        return f"\0{len(kept) - 1}\0"
-
-    value: Any = _RAW.sub(keep, text) if "\0" not in text else text
+    value, kept = _without_raw(text)
     for _ in range(RENDER_LIMIT):
         rendered = scope.render(value) if "{" in value else value
         if rendered == value or not isinstance(rendered, str):
             return _with_raw(scope, rendered, kept)
         value = rendered
     raise Unfit("gave up: Too many rendering attempts")
+
+
+def _without_raw(text: str) -> tuple[Any, list[str]]:
+    """A text with a mark for each raw part, and these parts."""
+    kept: list[str] = []
+    parts, position = [], 0
+    while "\0" not in text and (begin := _RAW.search(text, position)):
+        end = _END_RAW.search(text, begin.end())
+        if end is None:
+            break
+        parts += [text[position : begin.start()], f"\0{len(kept)}\0"]
+        kept.append(text[begin.end() : end.start()])
+        position = end.end()
+    return "".join([*parts, text[position:]]), kept
 
 
 def _with_raw(scope: Scope, value: Any, kept: list[str]) -> Any:

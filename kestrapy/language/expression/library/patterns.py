@@ -13,12 +13,21 @@ from kestrapy.language.expression.scope import Scope
 
 _PLAIN = re.compile(r"\w+|[^\w.$|()\[{^?*+\\]")
 _GROUP = re.compile(r"\\(.)|\$(\d)|\$\{(\w+)\}", re.DOTALL)
-_MOST = 1 << 20
+_MOST = 1 << 18
 """Bytes that one compiled pattern may take."""
+_STATES_A_STEP = 1024
+"""Of a pattern's program, times characters of the text: what RE2 does at worst."""
 
 
-@lru_cache(maxsize=256)
-def compile_pattern(pattern: str) -> Any:
+def pattern_for(scope: Scope, pattern: str, text: str) -> Any:
+    """A compiled pattern, for one look through a text, which is counted. Raises Unfit."""
+    compiled = _compiled(pattern)
+    scope.step(1 + compiled.programsize * len(text) // _STATES_A_STEP)
+    return compiled
+
+
+@lru_cache(maxsize=64)
+def _compiled(pattern: str) -> Any:
     """Raises Unfit for what is no pattern, is too large, or looks around or back."""
     options = re2.Options()
     options.log_errors = False
@@ -34,7 +43,7 @@ def compile_pattern(pattern: str) -> Any:
 def replace_all(scope: Scope, pattern: str, replacement: str, text: str) -> str:
     """Java's ``replaceAll``: ``$1`` and ``${name}`` stand for groups."""
     done, position = [], 0
-    for found in compile_pattern(pattern).finditer(text):
+    for found in pattern_for(scope, pattern, text).finditer(text):
         scope.step()
         done.append(scope.grow(text[position : found.start()]))
         done.append(scope.grow(_filled(replacement, found)))
@@ -56,7 +65,7 @@ def _filled(replacement: str, found: Any) -> str:
     return _GROUP.sub(fill, replacement)
 
 
-def split_by(delimiter: str, text: str, limit: int) -> list[str]:
+def split_by(scope: Scope, delimiter: str, text: str, limit: int) -> list[str]:
     """Java's ``split``. limit: above 0 the most parts, 0 drops empty parts at the end."""
     if limit == 1 or not text:
         return [text]
@@ -66,7 +75,7 @@ def split_by(delimiter: str, text: str, limit: int) -> list[str]:
     elif _PLAIN.fullmatch(delimiter):
         parts = text.split(delimiter, limit - 1 if limit > 0 else -1)
     else:
-        parts = _split(compile_pattern(delimiter), text, limit)
+        parts = _split(pattern_for(scope, delimiter, text), text, limit)
     if limit == 0:
         while len(parts) > 1 and not parts[-1]:
             parts.pop()

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from kestrapy.language.expression.calls import Unfit, as_list, as_map, as_number, as_text
-from kestrapy.language.expression.library.patterns import compile_pattern
+from kestrapy.language.expression.library.patterns import pattern_for
 from kestrapy.language.expression.operators import equal, fits, is_number, kind
 from kestrapy.language.expression.scope import Scope
 
@@ -254,7 +254,7 @@ FUNCTIONS: dict[tuple[str, int], Callable[..., Any]] = {
     ("sqrt", 0): lambda scope, value: math.sqrt(as_number(value)),
     ("startswith", 1): lambda scope, value, start: as_text(value).startswith(as_text(start)),
     ("test", 1): lambda scope, it, pattern: bool(
-        compile_pattern(as_text(pattern)).search(as_text(it))
+        pattern_for(scope, as_text(pattern), as_text(it)).search(as_text(it))
     ),
     ("to_entries", 0): lambda scope, value: [
         {"key": key, "value": it} for key, it in as_map(value).items()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from kestrapy.language.expression.calls import Unfit, as_list, as_map, as_number, as_text
-from kestrapy.language.expression.library.patterns import compile_pattern
+from kestrapy.language.expression.library.patterns import pattern_for
 from kestrapy.language.expression.library.query_functions import (
     from_entries,
     plain_text,
@@ -213,7 +213,7 @@ def substituted(count: int) -> Callable[[Query, Query], Query]:
     def make(pattern: Query, replacement: Query) -> Query:
         def query(run: Any, value: Any) -> Iterator[Any]:
             text, parts, position = as_text(value), [], 0
-            wanted = compile_pattern(as_text(_first(pattern, run, value)))
+            wanted = pattern_for(run.scope, as_text(_first(pattern, run, value)), text)
             for index, found in enumerate(wanted.finditer(text)):
                 run.scope.step()
                 if count and index == count:

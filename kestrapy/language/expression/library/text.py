@@ -20,7 +20,7 @@ from kestrapy.language.expression.calls import (
 from kestrapy.language.expression.library.patterns import replace_all, split_by
 from kestrapy.language.expression.scope import Scope
 
-_VERB = re.compile(r"%(\d+\$)?([-#+ 0,(]*)(\d+)?(?:\.(\d+))?([sSdxXofeEgGbBcn%])")
+_VERB = re.compile(r"%(\d++\$)?([-#+ 0,(]*+)(\d++)?(?:\.(\d++))?([sSdxXofeEgGbBcn%])")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"}
 _QUOTES = {"single": ("'", "\\'"), "double": ('"', '\\"'), "shell": ("'", "'\\''")}
 
@@ -75,7 +75,8 @@ def split(scope: Scope, value: Any, delimiter: Any, limit: Any = None) -> Any:
     """
     if value is None:
         return None
-    return split_by(as_text(delimiter), as_text(value), 0 if limit is None else as_integer(limit))
+    most = 0 if limit is None else as_integer(limit)
+    return split_by(scope, as_text(delimiter), as_text(value), most)
 
 
 def join(scope: Scope, value: Any, separator: Any = "") -> Any:
