@@ -181,6 +181,26 @@ def one_run_each(story: Story, match: re.Match[str]) -> None:
         assert len(story.runs(name)) == 1, f"{len(story.runs(name))} runs of {name}"
 
 
+BLOCKS = {"main": "tasks", "finally": "finally_", "afterExecution": "after_execution"}
+
+
+@reads(r"order (main(?:, (?:finally|listener|afterExecution))+)")
+def blocks_in_this_order(story: Story, match: re.Match[str]) -> None:
+    flow = story.test.flows[0]
+    wanted = [
+        [task.id for task in getattr(flow, BLOCKS.get(name, name))] for name in match[1].split(", ")
+    ]
+    found = [it.task_id for it in story.execution.task_runs]
+    assert found == [task_id for block in wanted for task_id in block], f"order {found}"
+
+
+@reads(r"last is ([\w-]+), starts after the execution's own end date")
+def last_after_the_end(story: Story, match: re.Match[str]) -> None:
+    run = story.execution.task_runs[-1]
+    assert run.task_id == match[1], f"the last is {run}"
+    assert run.started >= (story.execution.ended or 0), "it began before the execution's end"
+
+
 @reads(r"order ([\w-]+(?:, [\w-]+)+)")
 def in_this_order(story: Story, match: re.Match[str]) -> None:
     wanted = match[1].split(", ")
