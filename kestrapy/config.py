@@ -7,7 +7,9 @@ milliseconds inside. What is secret is a ``SecretStr``, which prints as stars.
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +35,8 @@ GROUP_KEY = r"[a-zA-Z0-9_-]{1,100}"
 TOPIC_PREFIX = r"([a-zA-Z0-9_-][a-zA-Z0-9._-]{0,99})?"
 """Patterns of what becomes part of a topic's name."""
 
+KEY_BYTES = 32
+"""Of AES with 256 bits."""
 BROKER_FAILOVER_MS = 9_000
 """How long a broker's death goes unnoticed: a heartbeat may take so long, and the worker live."""
 
@@ -251,6 +255,26 @@ class Storage(Section):
         return self
 
 
+def _key(value: object) -> object:
+    try:
+        fits = isinstance(value, str) and len(b64decode(value, validate=True)) == KEY_BYTES
+    except binascii.Error:
+        fits = False
+    if not fits:
+        raise ValueError(f"expected {KEY_BYTES} random bytes in Base64 (openssl rand -base64 32)")
+    return value
+
+
+class Encryption(Section):
+    """Of secrets that are typed in. Webservers and workers need the same key."""
+
+    secret_key: Annotated[SecretStr | None, BeforeValidator(_key)] = Field(
+        None,
+        validate_default=False,
+        description=f"{KEY_BYTES} random bytes in Base64; unset: no SECRET input can be given.",
+    )
+
+
 class Webserver(Section):
     """The REST API."""
 
@@ -292,6 +316,7 @@ class Settings(Section, BaseSettings):
     indexer: Indexer = Indexer()
     store: Store = Store()
     storage: Storage = Storage()
+    encryption: Encryption = Encryption()
     webserver: Webserver = Webserver()
     endpoints: Endpoints = Endpoints()
 
@@ -335,6 +360,12 @@ class Settings(Section, BaseSettings):
         """URL of the database; it may hold a password."""
         url = self.store.url
         return url.get_secret_value() if url else f"sqlite:///{self.home / 'kestrapy.db'}"
+
+    @property
+    def encryption_key(self) -> bytes | None:
+        """The key itself; None where there is none."""
+        key = self.encryption.secret_key
+        return b64decode(key.get_secret_value()) if key else None
 
     @property
     def storage_path(self) -> Path:

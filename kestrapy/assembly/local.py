@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import msgspec
 
+from kestrapy.adapters.aes import new_cipher
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.memory.log import MemoryLog
 from kestrapy.adapters.process.launcher import serve_launcher
@@ -71,6 +72,8 @@ class LocalCluster:
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="kestrapy-")
         self.folder = folder or Path(self._temporary.name if self._temporary else ".")
         self.blobs = LocalBlobs(self.folder / "storage")
+        self.cipher = new_cipher()
+        """With a key of its own: nothing that it encrypts is kept."""
         clock = SystemClock()
         self.parts = Parts(
             log=MemoryLog(clock),
@@ -98,7 +101,7 @@ class LocalCluster:
         self._run("executor", build_executor(parts, OwnerOptions(), self._checkpoints))
         folder, lines = self.folder / "work", LogLines(parts.log, parts.codec, parts.catalogue)
         clock, entropy = parts.clock, parts.entropy
-        tools = Tools(self.blobs, self._launcher, clock, folder, entropy, lines)
+        tools = Tools(self.blobs, self._launcher, clock, folder, entropy, lines, cipher=self.cipher)
         runner = TaskJobRunner(tools, self._variables)
         for group in parts.groups:
             worker = build_worker(parts, WorkerOptions(group, self._slots), runner, self._launcher)

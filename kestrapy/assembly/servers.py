@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY as METRICS
 from prometheus_client import Gauge
 from pydantic import ValidationError
 
+from kestrapy.adapters.aes import AesCipher
 from kestrapy.adapters.kafka.log import KafkaLog
 from kestrapy.adapters.process.launcher import connect_to_supervisor, gone_workers
 from kestrapy.adapters.system import SystemClock, SystemEntropy
@@ -62,6 +63,12 @@ rebalance.
 
 def instance_id() -> str:
     return os.environ.get(INSTANCE_VARIABLE, "")
+
+
+def cipher_of(settings: Settings) -> AesCipher | None:
+    """None without a key."""
+    key = settings.encryption_key
+    return AesCipher(key) if key else None
 
 
 def parts_of(settings: Settings, client: str) -> Parts:
@@ -234,8 +241,15 @@ def run_worker(settings: Settings) -> int:
         lease=settings.worker.lease,
         grace=settings.worker.termination_grace_period,
     )
-    blobs, lines = blobs_of(settings), LogLines(parts.log, parts.codec, parts.catalogue)
-    tools = Tools(blobs, supervisor, parts.clock, settings.home / "work", parts.entropy, lines)
+    tools = Tools(
+        blobs_of(settings),
+        supervisor,
+        parts.clock,
+        settings.home / "work",
+        parts.entropy,
+        LogLines(parts.log, parts.codec, parts.catalogue),
+        cipher=cipher_of(settings),
+    )
     worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
     _measure_worker(worker)
     with (

@@ -7,7 +7,7 @@ import logging
 from kestrapy.adapters.sql.queries import SqlQueries
 from kestrapy.adapters.sql.schema import upgrade
 from kestrapy.assembly.parts import board_of
-from kestrapy.assembly.servers import ensure_topics, parts_of, stopping
+from kestrapy.assembly.servers import cipher_of, ensure_topics, parts_of, stopping
 from kestrapy.assembly.storage import blobs_of
 from kestrapy.config import Settings
 from kestrapy.servers.flow_catalogue import FlowCatalogue
@@ -47,6 +47,7 @@ def run_webserver(settings: Settings) -> None:
             board=board,
             clock=parts.clock,
             entropy=parts.entropy,
+            cipher=cipher_of(settings),
         )
     )
     server = WebServer(app, settings.webserver.host, settings.webserver.port)

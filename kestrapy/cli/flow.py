@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,12 +21,12 @@ from kestrapy.plugins.registry import REGISTRY
 if TYPE_CHECKING:
     from kestrapy.assembly.sight import Sight
 
-app = typer.Typer(help="Check and explain flows.", no_args_is_help=True)
+app = typer.Typer(help="Check, explain and describe flows.", no_args_is_help=True)
 
 
 @app.callback()
 def group() -> None:
-    """Check and explain flows."""
+    """Check, explain and describe flows."""
 
 
 @app.command()
@@ -70,6 +71,17 @@ def explain(
     (show_json if output is OutputFormat.JSON else show)(flow, found, sight)
     lost = [it for it in placements if it.route is None and it.is_certain]
     raise typer.Exit(1 if lost and sight else 0)
+
+
+@app.command()
+def schema() -> None:
+    """Print a JSON Schema (draft 2020-12) of flows, for editors.
+
+    In VS Code, its YAML extension takes it by the setting `yaml.schemas`.
+    """
+    from kestrapy.language.schema import flow_schema
+
+    print(json.dumps(flow_schema(REGISTRY), indent=2, ensure_ascii=False))
 
 
 def _look(config: Path) -> Sight:

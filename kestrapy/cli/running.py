@@ -17,14 +17,14 @@ from kestrapy.cli.live import LiveView
 from kestrapy.config import Settings
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, Problem
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.inputs import resolve_inputs
+from kestrapy.language.inputs import resolve_inputs, seal_secrets
 from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, LogEntry, TaskRunSnapshot
 from kestrapy.model.declaring import declared_groups
 from kestrapy.model.flow import Flow
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
-from kestrapy.ports.places import execution_folder
+from kestrapy.ports.places import input_uri
 from kestrapy.servers.declarations import groups_named
 from kestrapy.wire.kestra_json import execution_json
 
@@ -47,6 +47,7 @@ def run_flow(
             if (other.namespace, other.id) != (flow.namespace, flow.id):
                 cluster.save(other)
         execution_id = cluster.new_execution_id()
+        given = seal_secrets(flow, given, cluster.cipher.encrypt)
         check_inputs(flow, store_files(cluster, flow, execution_id, given))
         cluster.submit(execution_id, cluster.save(flow), given)
         document = follow(cluster, execution_id)
@@ -82,13 +83,12 @@ def store_files(
     cluster: LocalCluster, flow: Flow, execution_id: str, given: dict[str, Any]
 ) -> dict[str, Any]:
     """Put the files of FILE inputs into internal storage; given then holds their URIs."""
-    folder = f"{execution_folder(flow.namespace, flow.id, execution_id)}/inputs"
     for declared in flow.inputs:
         value = given.get(declared.id)
         if declared.type != "FILE" or value is None or value.startswith("kestra://"):
             continue
         path = Path(value)
-        uri = f"{folder}/{declared.id}/{path.name}"
+        uri = input_uri(flow, execution_id, declared, path.name)
         try:
             with path.open("rb") as content:
                 cluster.blobs.put(uri, content)

@@ -21,7 +21,7 @@ def to_ms(value: Any) -> int:
 
     Raises ValueError, with what is expected.
     """
-    milliseconds = math.ceil(_seconds(value) * 1000)
+    milliseconds = math.ceil(seconds_of(value) * 1000)
     if not 0 <= milliseconds <= LONGEST:
         raise ValueError(
             f"{value!r} is no duration that can be waited for: expected 0 to P1000000D"
@@ -29,7 +29,8 @@ def to_ms(value: Any) -> int:
     return milliseconds
 
 
-def _seconds(value: Any) -> Fraction:
+def seconds_of(value: Any) -> Fraction:
+    """The same without rounding; raises ValueError as it does."""
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return Fraction(str(value))
     found = _DURATION.fullmatch(value) if isinstance(value, str) else None

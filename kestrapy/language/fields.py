@@ -23,7 +23,7 @@ class Fields:
     def __init__(self, value: dict[str, Any], path: Path, problems: Problems):
         self.path = path
         self.problems = problems
-        self._value = value
+        self.value = value
         self._known: set[str] = set()
 
     @property
@@ -34,10 +34,14 @@ class Fields:
     def take(self, name: str) -> Any:
         """The property as it stands; None when it is absent."""
         self._known.add(name)
-        return self._value.get(name)
+        return self.value.get(name)
 
     def has(self, name: str) -> bool:
-        return self._value.get(name) is not None
+        return self.value.get(name) is not None
+
+    def is_list(self, name: str) -> bool:
+        """Whether it is one, where it may also be something else."""
+        return isinstance(self.take(name), list)
 
     def add(self, name: str, message: str) -> None:
         """A problem of one property."""
@@ -72,11 +76,45 @@ class Fields:
         return text
 
     def choice(self, name: str, options: Collection[str], default: str = "") -> str:
+        """One of the options, else the default."""
         text = self.text(name, default)
         if text != default and text not in options:
             self.add(name, f"{shown(text)} is unknown: expected one of {', '.join(options)}")
             return default
         return text
+
+    def kind(self, name: str, options: Collection[str], default: str) -> str:
+        """Like ``choice``, of what the other properties depend on; required."""
+        text = self.text(name)
+        if text in options:
+            return text
+        found = f"Invalid type: {text or 'null'}"
+        if not self.has(name):
+            found += f": missing type id property '{name}'"
+            self.problems.add(self.path, f"{found}; `{name}` is required")
+        else:
+            self.add(name, f"{found}{near(text, options)} (expected: {', '.join(options)})")
+        return default
+
+    def some(self, name: str, message: str) -> list[Any]:
+        """A list that must not be empty. message: the problem of one that is, or isn't there."""
+        found = self.items(name)
+        if not found:
+            self.problems.add(self.path, message)
+        return found
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts, none of them empty."""
+        found = []
+        for index, item in enumerate(self.items(name)):
+            if isinstance(item, bool | int | float):
+                item = plain(item)
+            if isinstance(item, str) and item:
+                found.append(item)
+            else:
+                message = f"expected text that is not empty, got {shown(item)}"
+                self.problems.add((*self.path, name, index), message)
+        return found
 
     def flag(self, name: str, default: bool = False) -> bool:
         value = self.take(name)
@@ -159,9 +197,9 @@ class Fields:
 
     def rest(self) -> dict[str, Any]:
         """What was not asked for so far; it counts as known from here on."""
-        names = [name for name in self._value if name not in self._known]
+        names = [name for name in self.value if name not in self._known]
         self._known.update(names)
-        return {name: self._value[name] for name in names}
+        return {name: self.value[name] for name in names}
 
     def close(self) -> None:
         """A problem for each property that nobody asked for."""

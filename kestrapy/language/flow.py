@@ -9,9 +9,11 @@ from typing import Any
 
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.fields import Fields, plain, unique
-from kestrapy.language.flow_data import read_inputs, read_outputs
+from kestrapy.language.flow_inputs import read_inputs
+from kestrapy.language.flow_outputs import read_outputs
 from kestrapy.language.flow_tasks import Reading, read_block
 from kestrapy.language.flow_triggers import read_triggers
+from kestrapy.language.input_references import check_references
 from kestrapy.language.plugin_defaults import SPELLINGS, with_defaults
 from kestrapy.language.problems import Problems, shown
 from kestrapy.language.worker_groups import Declared, read_worker_group
@@ -49,10 +51,17 @@ def parse_flow(
         raise FlowRefused([Problem(message, "", *document.place(()))])
     problems = Problems(document)
     fields = Fields(with_defaults(document.data, registry, problems), (), problems)
-    reading = Reading(registry, problems, _declared(fields, groups))
-    flow = _read(fields, reading, source)
+    flow, _ = read_flow(fields, registry, groups, source)
     problems.check()
     return flow
+
+
+def read_flow(
+    fields: Fields, registry: Registry, groups: Mapping[str, GroupSettings] | None, source: str
+) -> tuple[Flow, Reading]:
+    """-> the flow, and what was read in it. Arguments: as those of ``parse_flow``."""
+    reading = Reading(registry, fields.problems, _declared(fields, groups))
+    return _read(fields, reading, source), reading
 
 
 def _declared(fields: Fields, groups: Mapping[str, GroupSettings] | None) -> Declared:
@@ -65,8 +74,7 @@ def _declared(fields: Fields, groups: Mapping[str, GroupSettings] | None) -> Dec
 def _read(fields: Fields, reading: Reading, source: str) -> Flow:
     fields.choice("tenantId", ("main",), "main")
     fields.refuse(NOT_YET)
-    if not fields.items("tasks"):
-        reading.problems.add(fields.path, "`tasks` must have a task")
+    fields.some("tasks", "`tasks` must have a task")
     flow = Flow(
         id=fields.identifier("id", FLOW_ID, 100),
         namespace=fields.identifier("namespace", NAMESPACE, 150),
@@ -88,6 +96,7 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
     for name in SPELLINGS:  # they are in the tasks by now
         fields.take(name)
     unique(reading.tasks, "task")
+    check_references(flow.inputs, reading.tasks)
     fields.close()
     return flow
 
@@ -101,7 +110,7 @@ def _read_variables(fields: Fields) -> dict[str, Any]:
 def _read_labels(fields: Fields) -> dict[str, str]:
     """Labels from a map, or from a list of maps with key and value."""
     labels: dict[str, str] = {}
-    if isinstance(fields.take("labels"), list):
+    if fields.is_list("labels"):
         for each in fields.each("labels"):
             key = each.required("key")
             _add_label(labels, key, each, "value")

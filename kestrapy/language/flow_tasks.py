@@ -39,10 +39,11 @@ class Reading:
 
 def read_block(parent: Fields, name: str, reading: Reading) -> tuple[Task, ...]:
     """The tasks under a property of a flow or of a flowable task."""
-    return tuple(_read_task(each, reading) for each in parent.each(name))
+    return tuple(read_task(each, reading) for each in parent.each(name))
 
 
-def _read_task(fields: Fields, reading: Reading) -> Task:
+def read_task(fields: Fields, reading: Reading) -> Task:
+    """A task with all that is in it."""
     reading.tasks.append(fields)
     fields.refuse(NOT_YET)
     task_id = fields.identifier("id", TASK_ID, 256)
@@ -65,7 +66,7 @@ def _read_task(fields: Fields, reading: Reading) -> Task:
     if kind.kind is not Kind.RUNNABLE:
         _refuse_workers_own(fields, kind)
         if kind.kind.has_children:
-            core |= read_children(fields, kind, partial(_read_task, reading=reading))
+            core |= read_children(fields, kind, partial(read_task, reading=reading))
     known = set(fields.known).difference(NOT_YET)
     properties = fields.rest()
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
@@ -129,9 +130,7 @@ def read_retry(parent: Fields) -> Retry | None:
     if not parent.has("retry"):
         return None
     fields = parent.fields("retry")
-    kind = fields.choice("type", ("constant", "exponential", "random"))
-    if not fields.has("type"):
-        fields.required("type")
+    kind = fields.kind("type", ("constant", "exponential", "random"), "")
     if fields.text("behavior", "RETRY_FAILED_TASK") != "RETRY_FAILED_TASK":
         fields.add("behavior", "only RETRY_FAILED_TASK is supported yet")
     values: dict[str, Any] = {

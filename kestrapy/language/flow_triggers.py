@@ -20,10 +20,11 @@ CORE = {"id", "type", "description", "disabled", "allowConcurrent", "inputs"}
 def read_triggers(flow: Fields, reading: Reading) -> tuple[Trigger, ...]:
     triggers = flow.each("triggers")
     unique(triggers, "trigger")
-    return tuple(_read_trigger(each, reading) for each in triggers)
+    return tuple(read_trigger(each, reading) for each in triggers)
 
 
-def _read_trigger(fields: Fields, reading: Reading) -> Trigger:
+def read_trigger(fields: Fields, reading: Reading) -> Trigger:
+    """One of them."""
     name = fields.required("type")
     trigger = Trigger(
         id=fields.identifier("id", TASK_ID, 256),

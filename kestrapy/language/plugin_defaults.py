@@ -51,7 +51,7 @@ def with_defaults(data: dict[str, Any], registry: Registry, problems: Problems) 
     given = [name for name in SPELLINGS if fields.has(name)]
     if len(given) > 1:
         fields.add("taskDefaults", "`taskDefaults` is the same as `pluginDefaults`: keep one")
-    defaults = [_read(each) for name in given[:1] for each in fields.each(name)]
+    defaults = [read_default(each) for name in given[:1] for each in fields.each(name)]
     if not defaults:
         return data
     merging = _Merging(defaults, registry, problems)
@@ -71,7 +71,8 @@ def with_defaults(data: dict[str, Any], registry: Registry, problems: Problems) 
     return merged
 
 
-def _read(fields: Fields) -> PluginDefault:
+def read_default(fields: Fields) -> PluginDefault:
+    """An entry of the list."""
     values = fields.mapping("values")
     for name in ("id", "type"):
         if name in values:

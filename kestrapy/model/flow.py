@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from kestrapy.model.inputs import Input as Input
+from kestrapy.model.inputs import InputType
 from kestrapy.model.worker_group import WorkerGroupRef as WorkerGroupRef
 
 TENANT = "main"
@@ -73,27 +75,11 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     properties: dict[str, Any] = {}
 
 
-class Input(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An input of a flow. min, max: of an INT or FLOAT. validator: a regular expression for a
-    STRING.
-    """
-
-    id: str
-    type: Literal["STRING", "INT", "FLOAT", "BOOL", "JSON", "FILE"]
-    description: str = ""
-    display_name: str = ""
-    required: bool = True
-    defaults: Any = None
-    validator: str = ""
-    min: float | None = None
-    max: float | None = None
-
-
-class Output(msgspec.Struct, frozen=True, omit_defaults=True):
+class Output(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """An output of a flow, rendered when the execution ends."""
 
     id: str
-    type: str
+    type: InputType
     value: Any
     description: str = ""
     display_name: str = ""

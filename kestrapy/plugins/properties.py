@@ -1,7 +1,8 @@
 """What the models of all types' properties share.
 
 A model is used twice: on a flow's text when it is saved, where a value may still be an expression,
-and on the rendered values when the task runs (``validate_rendered``), where none may be left.
+and on the rendered values when the task runs (``validate_rendered``), where none may be left. What
+a model's JSON Schema says is of the former; its ``$comment`` tells people what to write.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
 
 from kestrapy.errors import UserError
 from kestrapy.language.expression import has_expression
+from kestrapy.language.model_schema import TEMPLATE
 
 _RENDERED = {"rendered": True}
 _ISO_DURATION = re.compile(r"P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
@@ -109,20 +112,32 @@ def from_json(value: Any) -> Any:
         return value
 
 
-Text = Annotated[str, BeforeValidator(to_text)]
+Text = Annotated[str, BeforeValidator(to_text), WithJsonSchema({"$comment": "text"})]
 """A string; other values are written as a template prints them."""
 
-Expression = Annotated[str, AfterValidator(_check_expression)]
+Expression = Annotated[str, AfterValidator(_check_expression), WithJsonSchema(dict(TEMPLATE))]
 """A template that gives the value when the task runs."""
 
-Template = Annotated[str, AfterValidator(_check_template)]
+Template = Annotated[str, AfterValidator(_check_template), WithJsonSchema(dict(TEMPLATE))]
 """An expression that stands in a property of ``late``, and gives the value when it is rendered."""
 
-Duration = Annotated[str, AfterValidator(_check_duration)]
+Duration = Annotated[
+    str,
+    AfterValidator(_check_duration),
+    WithJsonSchema({"type": "string", "$comment": "duration"}),
+]
 """An ISO-8601 duration, or a template of one."""
 
-TextList = Annotated[list[Text] | Expression, BeforeValidator(from_json)]
+TextList = Annotated[
+    list[Text] | Expression,
+    BeforeValidator(from_json),
+    WithJsonSchema({"type": ["array", "string"], "$comment": "list of text"}),
+]
 """A list of strings, or a template of one (rendered: always a list)."""
 
-TextMap = Annotated[dict[str, Text] | Expression, BeforeValidator(from_json)]
+TextMap = Annotated[
+    dict[str, Text] | Expression,
+    BeforeValidator(from_json),
+    WithJsonSchema({"type": ["object", "string"], "$comment": "map of text"}),
+]
 """A map of strings, or a template of one (rendered: always a map)."""

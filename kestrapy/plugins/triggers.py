@@ -16,7 +16,8 @@ NICKNAMES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight
 class ScheduleProperties(Properties):
     """cron: five fields (minute, hour, day, month, weekday) or a nickname such as @daily.
 
-    timezone: an IANA name in which cron is read, UTC by default.
+    timezone: an IANA name in which cron is read, UTC by default. with_seconds: false; cron with
+    seconds is not supported.
     """
 
     cron: str

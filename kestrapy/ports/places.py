@@ -6,20 +6,37 @@ What belongs to a namespace is apart from all executions: no namespace begins wi
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 from kestrapy.errors import UserError
+from kestrapy.model.flow import Flow
+from kestrapy.model.inputs import Input
 from kestrapy.ports.blobs import SCHEME
 
 FILES = f"{SCHEME}/_files"
 PAIRS = f"{SCHEME}/_kv"
 STATES = f"{SCHEME}/_states"
 
+_UNSAFE = re.compile(r"[^\w.-]+")
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,149}")
 
 
 def execution_folder(namespace: str, flow_id: str, execution_id: str) -> str:
     """Of an execution: its inputs, and what its tasks put out."""
     return f"{SCHEME}/{namespace.replace('.', '/')}/{flow_id}/executions/{execution_id}"
+
+
+def input_uri(flow: Flow, execution_id: str, declared: Input, filename: str) -> str:
+    """Of the file that an execution is given under a name.
+
+    The name keeps letters, digits, dots and dashes; without an extension it gets the input's.
+    """
+    # A name that is only dots would be another folder.
+    name = _UNSAFE.sub("_", filename).lstrip(".") or "file"
+    if "." not in name:
+        name += declared.extension
+    folder = execution_folder(flow.namespace, flow.id, execution_id)
+    return f"{folder}/inputs/{declared.id}/{quote(name)}"
 
 
 def namespace_files(namespace: str) -> str:

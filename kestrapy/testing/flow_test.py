@@ -11,7 +11,7 @@ import msgspec
 
 from kestrapy.errors import NotFound, UserError
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.inputs import resolve_inputs
+from kestrapy.language.inputs import resolve_inputs, seal_secrets
 from kestrapy.machine.commands import ExecutionSubmitted, KillRequested
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
 from kestrapy.model.flow import Flow, Task
@@ -165,6 +165,7 @@ class FlowTest:
         token = self.servers.parts.entropy.token()
         execution_id = derive_execution_id(0, self.now, token)
         given = self._stored(flow, execution_id, inputs or {})
+        given = seal_secrets(flow, given, self.servers.cipher.encrypt)
         resolve_inputs(flow, given, {"flow": {"id": flow.id, "namespace": flow.namespace}})
         self.servers.send(
             ExecutionSubmitted(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kestrapy.adapters.aes import AesCipher
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.memory.log import MemoryLog
 from kestrapy.adapters.system import SystemClock
@@ -69,6 +70,17 @@ class CountedTokens:
         return f"{self._count:016x}"
 
 
+class CountedNonces:
+    """Those of a cipher: what a test encrypts is the same each time."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def __call__(self) -> bytes:
+        self._count += 1
+        return self._count.to_bytes(12, "big")
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the servers of a test have to know. groups: keys of worker groups beside the default
@@ -109,6 +121,7 @@ class FlowTestServers:
         )
         self._real_clock = SystemClock()
         self._launcher = LateLauncher()
+        self.cipher = AesCipher(bytes(32), CountedNonces())
         tools = Tools(
             self.blobs,
             self._launcher,
@@ -117,6 +130,7 @@ class FlowTestServers:
             self.parts.entropy,
             LogLines(self.parts.log, self.parts.codec, self.parts.catalogue),
             sleep=clock.sleep,
+            cipher=self.cipher,
         )
         real = TaskJobRunner(tools, wanted.variables)
         self.runner = FlowTestRunner(clock, real, wanted.stand_ins, wanted.variables)

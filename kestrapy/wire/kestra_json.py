@@ -310,14 +310,8 @@ def _retry_json(retry: Retry) -> Json:
 
 
 def _input_json(it: Input) -> Json:
-    found: Json = {"id": it.id, "type": it.type, "required": it.required}
-    found |= _filled(
-        description=it.description, displayName=it.display_name, validator=it.validator
-    )
-    for name, value in (("defaults", it.defaults), ("min", it.min), ("max", it.max)):
-        if value is not None:
-            found[name] = value
-    return found
+    found: Json = msgspec.to_builtins(it)
+    return found | {"required": it.required}
 
 
 def _trigger_json(it: Trigger) -> Json:

@@ -173,6 +173,8 @@ def test_a_variable_with_a_typing_error_is_refused() -> None:
         ("storage: {type: ftp}", ":1: storage.type: "),
         ("storage: {s3: {endpoint: 'http://a:b@c'}}", ":1: storage.s3.endpoint: "),
         ("worker: {workerGroup: a b}", "worker.workerGroup: "),
+        ("encryption: {secretKey: c2hvcnQ=}", "expected 32 random bytes in Base64"),
+        ("encryption: {secretKey: secret}", ":1: encryption.secretKey: "),
         ("kafka: &k {librdkafka: *k}", ":1: an alias leads back"),
     ],
 )
@@ -215,6 +217,7 @@ kafka:
   schemaRegistryUrl: https://me:swordfish@registry
   librdkafka: {sasl.password: swordfish}
 store: {url: 'postgresql+psycopg://me:swordfish@db/k'}
+encryption: {secretKey: c3dvcmRmaXNoc3dvcmRmaXNoc3dvcmRmaXNoLi4uLi4=}
 """
 
 
@@ -223,7 +226,10 @@ def test_secrets_are_not_printed(file: Path) -> None:
     settings = load_settings(file, {})
     assert settings.registry_url == "https://me:swordfish@registry"
     assert settings.store_url == "postgresql+psycopg://me:swordfish@db/k"
-    assert "swordfish" not in repr(settings) + str(settings) + settings.model_dump_json()
+    assert settings.encryption_key == b"swordfish" * 3 + b"....."
+    shown = repr(settings) + str(settings) + settings.model_dump_json()
+    assert "swordfish" not in shown
+    assert "c3dvcmRm" not in shown
 
 
 @pytest.mark.parametrize(
@@ -234,6 +240,7 @@ def test_secrets_are_not_printed(file: Path) -> None:
         "store: swordfish",
         "kafka: {schemaRegistryUrl: {password: swordfish}}",
         "kafka: {librdkafka: swordfish}",
+        "encryption: {secretKey: swordfish}",
         "kafka: {librdkafka: {sasl.password: [swordfish]}}",
         "kafka: {librdkafka: {sasl.password: swordfish}}\nshards: 0",
     ],

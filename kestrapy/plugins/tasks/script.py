@@ -33,7 +33,8 @@ class _Common(Properties):
     default. env: further variables of the process. failFast: stop at the first line that fails (set
     -e), true by default. inputFiles: text or kestra:/// URI by name. outputFiles: globs of what to
     keep. namespaceFiles: which of a namespace's files are put into the working directory; none by
-    default. containerImage: of no effect with the Process runner.
+    default. containerImage: of no effect with the Process runner. taskRunner: what runs the
+    process. warningOnStdErr: false, or left out: what it writes to stderr changes no state.
     """
 
     before_commands: TextList = Field(default_factory=list)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
@@ -14,14 +12,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from kestrapy.errors import Conflict, InputRefused, Problem
-from kestrapy.language.inputs import resolve_inputs
+from kestrapy.language.inputs import resolve_inputs, seal_secrets
 from kestrapy.machine.commands import ExecutionSubmitted
 from kestrapy.machine.outputs import ExecutionSnapshot, FlowRevision, StateChange
 from kestrapy.model.flow import TENANT, Flow
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
-from kestrapy.ports.blobs import SCHEME
+from kestrapy.ports.places import input_uri
 from kestrapy.ports.store import StoredExecution, StoreUnavailable
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import SubmissionParameters, parse_labels
@@ -32,7 +30,6 @@ FIRST_EVENT_TIMEOUT = 2.0
 END_TIMEOUT = 600.0
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _MAX_FIELD_BYTES = 1 << 20
-_UNSAFE = re.compile(r"[^\w.-]+")
 
 Uploads = dict[str, tuple[str, UploadFile]]
 """By the input: the URI that its file gets, and the file."""
@@ -86,6 +83,7 @@ class SubmissionEndpoint:
         execution_id = derive_execution_id(shard, now, token)
 
         values, uploads = _by_input(flow, fields, execution_id)
+        values = seal_secrets(flow, values, web.seal)
         variables = _variables(flow, revision, execution_id, now, labels)
         resolved = resolve_inputs(flow, values, variables)
         for uri, upload in uploads.values():
@@ -155,7 +153,7 @@ def _by_input(
     flow: Flow, fields: list[tuple[str, UploadFile | str]], execution_id: str
 ) -> tuple[dict[str, Any], Uploads]:
     """The form's fields by input, files as the URIs that they will have. Raises InputRefused."""
-    files = {it.id for it in flow.inputs if it.type == "FILE"}
+    files = {it.id: it for it in flow.inputs if it.type == "FILE"}
     values: dict[str, Any] = {}
     uploads: Uploads = {}
     problems = []
@@ -168,7 +166,7 @@ def _by_input(
             if name not in files:
                 problems.append(Problem(f"Unknown FILE input `{name}`", f"inputs.{name}"))
                 continue
-            uri = _upload_uri(flow, execution_id, name, filename)
+            uri = input_uri(flow, execution_id, files[name], filename)
             uploads[name] = uri, value
             value = uri
         if name in values:
@@ -177,13 +175,6 @@ def _by_input(
     if problems:
         raise InputRefused(problems)
     return values, uploads
-
-
-def _upload_uri(flow: Flow, execution_id: str, input_id: str, filename: str) -> str:
-    folder = flow.namespace.replace(".", "/")
-    # A name that is only dots would be another folder.
-    name = _UNSAFE.sub("_", filename).lstrip(".") or "file"
-    return f"{SCHEME}/{folder}/{flow.id}/executions/{execution_id}/inputs/{input_id}/{quote(name)}"
 
 
 def _variables(

@@ -13,6 +13,7 @@ from kestrapy.model.flow import Flow
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.ports.blobs import Blobs
+from kestrapy.ports.cipher import Cipher
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.log import Log
 from kestrapy.ports.store import Queries, StoredExecution
@@ -31,7 +32,7 @@ _PARSED_FLOWS = 1000
 @dataclass(frozen=True)
 class WebDependencies:
     """Ports of a webserver. flows, settings, board: each read by a thread of its own, see
-    ``TopicView.start``.
+    ``TopicView.start``. cipher: None without a key.
     """
 
     log: Log
@@ -44,6 +45,7 @@ class WebDependencies:
     board: WorkerBoard
     clock: Clock
     entropy: Entropy
+    cipher: Cipher | None = None
 
 
 class Web:
@@ -61,6 +63,7 @@ class Web:
         self.board = given.board
         self.clock = given.clock
         self.entropy = given.entropy
+        self.seal = given.cipher.encrypt if given.cipher else None
         self.sender = Sender(given.log)
         self.declarations = Declarations(given.log, given.router, given.settings, self.sender.send)
         # A revision never changes, so that the cache can't be seen.

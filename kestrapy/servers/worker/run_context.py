@@ -19,11 +19,13 @@ from kestrapy.machine.outputs import LogEntry
 from kestrapy.model.flow import Task
 from kestrapy.plugins.tasks.log import LEVELS
 from kestrapy.ports.blobs import Blobs
+from kestrapy.ports.cipher import Cipher
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.places import execution_folder
 from kestrapy.ports.processes import Launcher, Process
 from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
+from kestrapy.servers.worker.revealed import mask, reveal
 from kestrapy.servers.worker.world import WorkerWorld
 
 
@@ -55,6 +57,7 @@ class Tools(NamedTuple):
     """What all runs of a worker share. folder: where working directories are made.
 
     sleep: waits until the event is set or so many seconds have passed. -> whether it is set.
+    cipher: None without a key.
     """
 
     blobs: Blobs
@@ -64,6 +67,7 @@ class Tools(NamedTuple):
     entropy: Entropy
     lines: LogLines
     sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
+    cipher: Cipher | None = None
 
 
 class RunContext:
@@ -89,6 +93,8 @@ class RunContext:
         self._world = WorkerWorld(
             self.blobs, self.shared, job.namespace, tools.clock, tools.entropy
         )
+        self._cipher = tools.cipher
+        self._secrets: tuple[str, ...] = ()
         self._sinks = sinks
         self._working_dir: Path | None = None
         self._ending = threading.Event()
@@ -114,7 +120,15 @@ class RunContext:
 
     def log(self, level: str, message: str) -> None:
         if LEVELS.index(level) >= self._lowest:
-            self._sinks.on_log(level, message)
+            self._sinks.on_log(level, self.masked(message))
+
+    def reveal(self) -> None:
+        """Open the secrets among the inputs, before anything is rendered. Raises UserError."""
+        self._variables, self._secrets = reveal(self._variables, self._cipher, self._world)
+
+    def masked(self, text: str) -> str:
+        """What people may read of a text."""
+        return mask(text, self._secrets)
 
     def log_lines(self, execution_id: str) -> Iterator[LogEntry]:
         return self._tools.lines.of(execution_id, self._ending.is_set)

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import msgspec
+
 from kestrapy.errors import NotFound, UserError
 from kestrapy.language.expression import names_of
 from kestrapy.model.state import State
@@ -76,6 +78,7 @@ class TaskThread:
         try:
             if self._end is not None:
                 outcome = TaskOutcome(self._end.state, outcome.outputs, self._end.error)
+            outcome = msgspec.structs.replace(outcome, error=self._context.masked(outcome.error))
             if outcome.state is State.FAILED and outcome.error:
                 self._context.log("ERROR", outcome.error)
             self._context.close()
@@ -86,6 +89,7 @@ class TaskThread:
     def _try(self) -> TaskOutcome:
         task = self._job.task
         try:
+            self._context.reveal()
             model = properties_of(task.type)
             late = {name: it for name, it in task.properties.items() if name in model.late}
             at_once = {name: it for name, it in task.properties.items() if name not in late}

@@ -12,6 +12,7 @@ from kestrapy.adapters.sql.schema import upgrade
 from kestrapy.adapters.sql.writer import SqlIndexWriter
 from kestrapy.adapters.system import SystemClock, SystemEntropy
 from kestrapy.plugins.registry import REGISTRY
+from kestrapy.ports.cipher import Cipher
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.indexer import Indexer
 from kestrapy.servers.router import Router
@@ -27,7 +28,7 @@ from tests.integration.servers.stand_in import StandIn
 class Site:
     """A webserver and what it talks to."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, cipher: Cipher | None = None):
         self.log = MemoryLog(SystemClock())
         self.router = Router(Codec(), Catalogue("t.", shards=2))
         self.log.topics().create(self.router.catalogue.specs(), 5)
@@ -57,6 +58,7 @@ class Site:
                 board=self.board,
                 clock=SystemClock(),
                 entropy=SystemEntropy(),
+                cipher=cipher,
             )
         )
 

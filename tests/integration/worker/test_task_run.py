@@ -8,11 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kestrapy.adapters.process.launcher import SupervisorLauncher, serve_launcher
+from kestrapy.model.flow import Task
+from kestrapy.model.inputs import SECRET_DEFAULT
 from kestrapy.model.state import State
 from kestrapy.ports.tasks import TaskOutcome
+from kestrapy.servers.worker.run_context import JobTask, Sinks
+from kestrapy.servers.worker.task_run import TaskThread
 from tests.task_bench import Bench
 
 
@@ -43,6 +48,24 @@ def test_expressions_read_the_world(bench: Bench) -> None:
     text = f"{{{{ read('{uri}') }}}} {{{{ now() | timestampMilli }}}}"
     outcome = bench.run("io.kestra.plugin.core.debug.Return", format=text)
     assert outcome.outputs == {"value": f"content {bench.clock.wall()}"}
+
+
+def test_secrets_are_stars_in_logs_and_errors(bench: Bench) -> None:
+    secret = {"type": SECRET_DEFAULT, "value": "{{ 'hu' ~ 'sh' }}"}
+    variables = {"inputs": {"s": secret}}
+    job = JobTask("execution", "run", 1, 1, "n", "flow", Task("t", ""), variables)
+    said: list[tuple[str, str]] = []
+    for properties in (
+        {"type": "log", "properties": {"message": "a {{ inputs.s }}"}},
+        {"type": "fail", "properties": {"errorMessage": "b {{ inputs.s }}"}},
+        {"type": "shell.script", "properties": {"script": "echo c hush"}},
+    ):
+        sinks = Sinks(lambda *it: said.append(it), lambda *it: None, bench.ended.set)
+        run = msgspec.structs.replace(job, task=Task("t", **properties))
+        thread = TaskThread(run, sinks, bench.tools)
+        thread.start()
+        assert "hush" not in bench.end(thread).error
+    assert said == [("INFO", "a ******"), ("ERROR", "b ******"), ("INFO", "c ******")]
 
 
 def test_log_and_its_levels(bench: Bench) -> None:

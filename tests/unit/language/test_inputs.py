@@ -9,8 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kestrapy.errors import InputRefused
-from kestrapy.language.inputs import resolve_inputs
+from kestrapy.language.input_values import TYPES
+from kestrapy.language.inputs import resolve_inputs, seal_secrets
 from kestrapy.model.flow import Flow, Input
+from kestrapy.model.inputs import ENCRYPTED, SECRET_DEFAULT, DependsOn
+
+TEMPLATE = {"type": SECRET_DEFAULT, "value": "{{ secret('hush') }}"}
+SEALED = {"type": ENCRYPTED, "value": "c2VhbGVk"}
 
 
 def resolve(inputs: list[Input], given: dict[str, Any], **variables: Any) -> dict[str, Any]:
@@ -39,6 +44,24 @@ def messages(inputs: list[Input], given: dict[str, Any]) -> list[str]:
         ("JSON", {"a": [1]}, {"a": [1]}),
         ("JSON", "{}", {}),
         ("FILE", "kestra:///n/f/x.csv", "kestra:///n/f/x.csv"),
+        ("DATETIME", "2019-10-06T18:27:49Z", "2019-10-06T18:27:49Z"),
+        ("DATETIME", "2019-10-06T20:27:49.5+02:00", "2019-10-06T18:27:49.500Z"),
+        ("DATETIME", "2019-10-06T18:27:49.0001234Z", "2019-10-06T18:27:49.000123400Z"),
+        ("DATE", " 2019-10-06", "2019-10-06"),
+        ("TIME", "18:27", "18:27:00"),
+        ("TIME", "18:27:49.250", "18:27:49.25"),
+        ("DURATION", "PT5M6S", "PT5M6S"),
+        ("DURATION", "P1DT60.5S", "PT24H1M0.5S"),
+        ("DURATION", "PT0S", "PT0S"),
+        (
+            "YAML",
+            "some: property\nalist: [of, values]",
+            {"some": "property", "alist": ["of", "values"]},
+        ),
+        ("YAML", [1], [1]),
+        ("URI", "https://www.google.com", "https://www.google.com"),
+        ("EMAIL", "first.last@example.org", "first.last@example.org"),
+        ("SECRET", SEALED, SEALED),
     ],
 )
 def test_types(type_: Any, given_value: Any, value: Any) -> None:
@@ -65,11 +88,63 @@ def test_types(type_: Any, given_value: Any, value: Any) -> None:
         (Input("x", "JSON"), "{", "expected JSON, got '{'"),
         (Input("x", "JSON"), "[NaN]", "expected JSON, got 'NaN'"),
         (Input("x", "FILE"), "/etc/passwd", "expected the URI of a file in internal storage,"),
+        (Input("x", "FILE"), "file:///etc/passwd", "expected the URI of a file in internal"),
+        (
+            Input("x", "FILE", allowed_file_extensions=(".csv", ".txt")),
+            "kestra:///a.zip",
+            "the file's name must end with one of `[.csv, .txt]`",
+        ),
+        (Input("x", "DATETIME"), "2019-10-06", "expected an instant such as"),
+        (Input("x", "DATETIME"), "2019-02-30T00:00:00Z", "expected an instant such as"),
+        (Input("x", "DATETIME"), "0001-01-01T00:00:00+01:00", "expected an instant such as"),
+        (
+            Input("x", "DATETIME", after="2023-01-01T00:00:00Z"),
+            "2022-12-31T23:59:59.999Z",
+            "it must be after `2023-01-01T00:00:00Z`",
+        ),
+        (
+            Input("x", "DATETIME", before="2023-01-01T00:00:00Z"),
+            "2023-01-01T00:00:00.001Z",
+            "it must be before `2023-01-01T00:00:00Z`",
+        ),
+        (Input("x", "DATE", after="2023-01-01"), "2022-01-01", "it must be after `2023-01-01`"),
+        (Input("x", "DATE", before="2023-12-31"), "2024-01-01", "it must be before `2023-12-31`"),
+        (Input("x", "TIME", after="01:00:00"), "00:00:01", "it must be after `01:00:00`"),
+        (Input("x", "TIME", before="11:59:59"), "14:00:00", "it must be before `11:59:59`"),
+        (Input("x", "DURATION", min="PT10S"), "PT1S", "it must be more than `PT10S`"),
+        (Input("x", "DURATION", max="PT20S"), "PT30S", "it must be less than `PT20S`"),
+        (Input("x", "DURATION"), "5 minutes", "expected a duration such as PT5M"),
+        (Input("x", "YAML"), "a: [", "expected YAML: line 2: not YAML"),
+        (Input("x", "URI"), "justastring", "Invalid URI format."),
+        (Input("x", "EMAIL"), "a@b@c", "The input must be a valid email"),
+        (Input("x", "JSON"), {"a": [SEALED]}, f"a map with the type `{ENCRYPTED}` stands for"),
+        (Input("x", "YAML"), TEMPLATE, f"a map with the type `{SECRET_DEFAULT}` stands for"),
+        (Input("x", "ARRAY", item_type="JSON"), [SEALED], f"a map with the type `{ENCRYPTED}`"),
+        (Input("x", "SECRET"), TEMPLATE, "a secret must come encrypted"),
+        (Input("x", "SECRET"), "hush", "a secret must come encrypted"),
+        (Input("x", "SECRET"), {"type": "hush", "value": "hush"}, "a secret must come encrypted"),
+        (
+            Input("x", "SELECT", values=("ENUM_VALUE", "OTHER_ONE")),
+            "INVALID",
+            "it must match the values `[ENUM_VALUE, OTHER_ONE]`",
+        ),
+        (
+            Input("x", "ARRAY", item_type="INT"),
+            ["s1", "s2"],
+            "Unable to parse array element as `INT` on `s1`",
+        ),
+        (Input("x", "ARRAY", item_type="INT"), "1", "expected a list, got '1'"),
+        (
+            Input("x", "MULTISELECT", values=("1",), item_type="INT"),
+            "[2]",
+            "value `2` doesn't match the values `[1]`",
+        ),
     ],
 )
 def test_what_does_not_fit(declared: Input, given_value: Any, cause: str) -> None:
     (message,) = messages([declared], {"x": given_value})
     assert message.startswith(f"Invalid value for input `x`. Cause: {cause}")
+    assert "hush" not in message
 
 
 def test_missing_and_optional() -> None:
@@ -124,9 +199,167 @@ _json = st.recursive(
 )
 
 
-@given(st.sampled_from(["STRING", "INT", "FLOAT", "BOOL", "JSON", "FILE"]), _json)
+@given(st.sampled_from(sorted(TYPES)), _json)
 def test_any_value_is_typed_or_refused(type_: Any, value: Any) -> None:
     try:
         resolve([Input("x", type_, required=False)], {"x": value})
     except InputRefused as refused:
-        assert len(refused.problems) == 1
+        assert len(refused.problems) == 1 or type_ == "MULTISELECT"
+        assert {problem.path for problem in refused.problems} == {"inputs.x"}
+
+
+def test_bounds_are_allowed_themselves() -> None:
+    inputs = [
+        Input("date", "DATE", after="2023-01-01", before="2023-01-01"),
+        Input("instant", "DATETIME", after="2023-01-01T00:00:00Z", before="2023-01-01T00:00:00Z"),
+        Input("duration", "DURATION", min="PT60M", max="PT1H"),
+        Input("int", "INT", min=1, max=1),
+    ]
+    values = {
+        "date": "2023-01-01",
+        "instant": "2023-01-01T01:00:00+01:00",
+        "duration": "PT3600S",
+        "int": 1,
+    }
+    assert resolve(inputs, values)["instant"] == "2023-01-01T00:00:00Z"
+    later = [Input("instant", "DATETIME", after="2023-01-01T00:00:00Z")]
+    assert resolve(later, {"instant": "2023-01-01T00:00:00.5Z"})["instant"].endswith(".500Z")
+
+
+def test_lists() -> None:
+    inputs = [
+        Input("array", "ARRAY", item_type="INT"),
+        Input("dates", "ARRAY", item_type="DATETIME"),
+        Input("multi", "MULTISELECT", values=("A", "B"), item_type="STRING"),
+    ]
+    values = {
+        "array": "[1, 2, 3]",
+        "dates": ["2020-01-01T01:00:00+01:00"],
+        "multi": '["B"]',
+    }
+    assert resolve(inputs, values) == {
+        "array": [1, 2, 3],
+        "dates": ["2020-01-01T00:00:00Z"],
+        "multi": ["B"],
+    }
+
+
+def test_each_strange_value_of_a_multiselect_is_told() -> None:
+    inputs = [Input("multi", "MULTISELECT", values=("A", "B", "C"))]
+    assert messages(inputs, {"multi": ["F", "A", "H"]}) == [
+        f"Invalid value for input `multi`. Cause: value `{it}` doesn't match the values `[A, B, C]`"
+        for it in "FH"
+    ]
+
+
+def test_values_may_be_an_expression_others_be_allowed_and_the_first_be_taken() -> None:
+    inputs = [
+        Input("a", "SELECT", expression="{{ vars.v }}", auto_select_first=True),
+        Input("b", "SELECT", values=("x",), allow_custom_value=True),
+        Input("c", "MULTISELECT", expression="{{ vars.v }}", required=False),
+    ]
+    given = {"b": "y", "c": ["2"]}
+    assert resolve(inputs, given, vars={"v": ["one", 2]}) == {"a": "one", "b": "y", "c": ["2"]}
+    inputs[0] = Input("a", "SELECT", expression="{{ vars.v }}")
+    with pytest.raises(InputRefused, match=r"the values `\[one\]`"):
+        resolve(inputs, {"a": "2", "b": "y"}, vars={"v": '["one"]'})
+
+
+def test_files_of_the_flow_s_author_may_lie_elsewhere() -> None:
+    inputs = [Input("a", "FILE", defaults="{{ vars.f }}")]
+    assert resolve(inputs, {}, vars={"f": "nsfile:///x.csv"}) == {"a": "nsfile:///x.csv"}
+    with pytest.raises(InputRefused, match="expected the URI of a file"):
+        resolve(inputs, {}, vars={"f": "/etc/passwd"})
+
+
+def test_what_is_prefilled_is_no_default() -> None:
+    inputs = [Input("a", "INT", prefill=1, required=False), Input("b", "INT", prefill=1)]
+    assert messages(inputs, {}) == ["Missing required input:b"]
+    assert resolve(inputs, {"b": 2}) == {"a": None, "b": 2}
+
+
+def test_an_input_whose_condition_is_false_is_not_asked_for() -> None:
+    inputs = [
+        Input("cloud", "STRING", depends_on=DependsOn(("on",), "{{ inputs.on }}")),
+        Input("region", "STRING", depends_on=DependsOn(("cloud",), "{{ inputs.cloud == 'aws' }}")),
+        Input("zone", "STRING", depends_on=DependsOn(("region",))),
+        Input("on", "BOOL"),
+    ]
+    nothing = {"cloud": None, "region": None, "zone": None}
+    assert resolve(inputs, {"on": False}) == {**nothing, "on": False}
+    assert resolve(inputs, {"on": False, "cloud": "aws", "zone": "1"}) == {**nothing, "on": False}
+    assert messages(inputs, {"on": True}) == ["Missing required input:cloud"]
+    assert messages(inputs, {"on": True, "cloud": "aws"}) == [
+        "Missing required input:region",
+        "Missing required input:zone",
+    ]
+    all_of_it = {"cloud": "aws", "region": "eu", "zone": "1", "on": True}
+    assert resolve(inputs, all_of_it) == all_of_it
+    assert list(resolve(inputs, all_of_it)) == ["cloud", "region", "zone", "on"]
+
+
+def test_an_input_that_depends_on_a_refused_one_is_not_asked_for() -> None:
+    inputs = [
+        Input("a", "INT"),
+        Input("b", "INT", depends_on=DependsOn(("a",), "{{ inputs.a > 1 }}")),
+        Input("c", "INT", depends_on=DependsOn((), "{{ nothing }}")),
+        Input("d", "INT", depends_on=DependsOn(("a",))),
+    ]
+    first, second = messages(inputs, {"a": "x"})
+    assert "input `a`" in first
+    assert "input `c`" in second and "nothing" in second
+
+
+SECRETS = Flow(
+    "f",
+    "n",
+    (),
+    inputs=(
+        Input("n.key", "SECRET", validator="[a-z]+"),
+        Input("fixed", "SECRET", defaults="pw"),
+        Input("read", "SECRET", defaults="{{ secret('S') }}"),
+        Input("plain", "STRING"),
+    ),
+)
+
+
+def test_secrets_are_sealed_before_anything_else_sees_them() -> None:
+    given = {"n": {"key": "hush"}, "plain": "p", "odd": 1}
+    sealed = seal_secrets(SECRETS, given, lambda text: text[::-1])
+    assert sealed == {
+        "n.key": {"type": ENCRYPTED, "value": "hsuh"},
+        "fixed": {"type": ENCRYPTED, "value": "wp"},
+        "plain": "p",
+        "odd": 1,
+    }
+    del sealed["odd"]
+    assert seal_secrets(SECRETS, sealed, lambda text: "twice") == sealed
+    assert resolve_inputs(SECRETS, sealed, {}) == {
+        "n": {"key": {"type": ENCRYPTED, "value": "hsuh"}},
+        "fixed": {"type": ENCRYPTED, "value": "wp"},
+        "read": {"type": SECRET_DEFAULT, "value": "{{ secret('S') }}"},
+        "plain": "p",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "has_key", "cause"),
+    [
+        ("HUSH", True, "it must match the pattern `[a-z]+`"),
+        (["HUSH"], True, "expected a text"),
+        ("hush", False, "a secret can't be taken without a key: set `encryption.secretKey`"),
+    ],
+)
+def test_secrets_that_are_refused_are_not_shown(value: Any, has_key: bool, cause: str) -> None:
+    with pytest.raises(InputRefused) as caught:
+        seal_secrets(SECRETS, {"n.key": value}, str if has_key else None)
+    (problem,) = caught.value.problems
+    assert problem.message.startswith(f"Invalid value for input `n.key`. Cause: {cause}")
+    assert "hush" not in str(caught.value).lower()
+
+
+def test_without_a_key_the_defaults_of_secrets_stand_as_their_flow_has_them() -> None:
+    sealed = seal_secrets(SECRETS, {"plain": "p"}, None)
+    assert sealed == {"plain": "p"}
+    with pytest.raises(InputRefused, match=r"^Missing required input:n.key$"):
+        resolve_inputs(SECRETS, sealed, {})

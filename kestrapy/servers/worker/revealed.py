@@ -1,0 +1,76 @@
+"""A job's variables as its task may read them: secrets decrypted, and known to the logs' mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from kestrapy.language.expression import World, render_value
+from kestrapy.language.input_values import is_sealed
+from kestrapy.model.inputs import ENCRYPTED
+from kestrapy.ports.cipher import Cipher, SecretUnreadable
+
+MASK = "******"
+_LINE = 4
+"""Characters: a shorter line of a secret says nothing, and stands in too many other texts."""
+
+
+class Revealed(NamedTuple):
+    """secrets: the texts in variables that nobody may read in a log, the longest first."""
+
+    variables: dict[str, Any]
+    secrets: tuple[str, ...]
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """The text with stars instead of each secret, the first ones first."""
+    for secret in secrets:
+        text = text.replace(secret, MASK)
+    return text
+
+
+def reveal(variables: Mapping[str, Any], cipher: Cipher | None, world: World | None) -> Revealed:
+    """Decrypt what is encrypted in the inputs, and render the defaults of secrets.
+
+    Nothing else is opened: outputs and triggers come from outside, and may look like it.
+
+    Raises SecretUnreadable, and ExpressionError for a default.
+    """
+    secrets: set[str] = set()
+
+    def open_one(sealed: dict[str, str]) -> str:
+        text = _open(sealed, cipher, world)
+        # Log lines come one by one: a line of a long secret, such as a key's, is one as well.
+        secrets.update({text, *(it for it in text.splitlines() if len(it) >= _LINE)} - {""})
+        return text
+
+    found = dict(variables)
+    if isinstance(found.get("inputs"), dict):
+        found["inputs"] = _opened(found["inputs"], open_one)
+    return Revealed(found, tuple(sorted(secrets, key=lambda it: (-len(it), it))))
+
+
+def _opened(inputs: dict[str, Any], open_one: Callable[[dict[str, str]], str]) -> dict[str, Any]:
+    """Without recursion, for what is given may be deep. No secret is within a list."""
+    made = dict(inputs)
+    todo = [made]
+    while todo:
+        values = todo.pop()
+        for name, value in values.items():
+            if is_sealed(value):
+                values[name] = open_one(value)
+            elif isinstance(value, dict):
+                values[name] = inner = dict(value)
+                todo.append(inner)
+    return made
+
+
+def _open(sealed: dict[str, str], cipher: Cipher | None, world: World | None) -> str:
+    if sealed["type"] != ENCRYPTED:
+        return str(render_value(sealed["value"], {}, world))
+    if cipher is None:
+        raise SecretUnreadable(
+            "a secret can't be decrypted without a key: set `encryption.secretKey` for this worker"
+            " to that of the webserver"
+        )
+    return cipher.decrypt(sealed["value"])
