@@ -208,7 +208,7 @@ def repeat(turn: Turn, run: TaskRun) -> None:
             turn.put_run(
                 replace(
                     run,
-                    due=max(turn.at + pause, 1),
+                    due=turn.at + max(pause, 1),
                     scope=replace(scope, rounds=scope.rounds + 1, waits=True),
                     outputs=_outputs(iterationCount=scope.rounds + 1),
                 )

@@ -267,7 +267,7 @@ def _branches_json(task: Task) -> Json:
     for name, tasks in task.branches.items():
         if name.startswith(CASES):
             found.setdefault("cases", {})[name.removeprefix(CASES)] = _tasks_json(tasks)
-        else:
+        elif tasks:
             found[name] = _tasks_json(tasks)[0] if name == "onPause" else _tasks_json(tasks)
     return found
 

@@ -626,3 +626,15 @@ def test_a_run_that_is_killed_in_its_line_waits_no_more() -> None:
     driver.tell(KillRequested(driver.runs["t0"].execution_id))
     assert [it.task_id for it in driver.runs.values() if it.is_waiting] == []
     assert driver.run().ended == "KILLED"
+
+
+def test_each_round_of_a_loop_has_a_timer_of_its_own() -> None:
+    driver = Driver(flow(loop("false", task("a"), often={"interval": "PT0S"}))).create()
+    for _ in range(2):
+        driver.claim(driver.job("a"))
+        driver.result(driver.job("a"))
+        waiting = driver.runs["l"]
+        due = TimerDue(waiting.id, waiting.due)
+        driver.tell(due)
+        assert driver.runs["l"].due != waiting.due
+        assert driver.tell(due) == [], "it counts once"

@@ -172,3 +172,38 @@ def test_where_a_task_shall_run_is_spelled_as_in_its_flow(where: dict[str, Any])
     assert found[name] == value
     assert found["tasks"][0][name] == value
     assert found["tasks"][0]["onWorkerLost"] == "FAIL"
+
+
+def test_children_of_flowable_tasks_are_spelled_as_in_their_flow() -> None:
+    def log(task_id: str, **more: Any) -> dict[str, Any]:
+        return {"id": task_id, "type": "io.kestra.plugin.core.log.Log", "message": "m", **more}
+
+    flow_types = "io.kestra.plugin.core.flow"
+    items = [{"task": log("g")}, {"task": log("h"), "dependsOn": ["g"]}]
+    tasks: list[dict[str, Any]] = [
+        {"id": "i", "type": f"{flow_types}.If", "condition": "x", "then": [log("a")]},
+        {
+            "id": "s",
+            "type": f"{flow_types}.Switch",
+            "value": "x",
+            "cases": {"x": [log("b")]},
+            "defaults": [log("c")],
+        },
+        {
+            "id": "e",
+            "type": f"{flow_types}.ForEach",
+            "values": ["x"],
+            "tasks": [log("d", runIf="{{ 1 }}")],
+            "concurrencyLimit": 0,
+        },
+        {"id": "p", "type": f"{flow_types}.Pause", "onPause": log("f")},
+        {"id": "o", "type": f"{flow_types}.Dag", "tasks": items},
+    ]
+    document = {"id": "f", "namespace": "n", "tasks": tasks, "afterExecution": [log("z")]}
+    source = json.dumps(document)
+    flow = parse_flow(source, REGISTRY)
+    found = flow_json(flow, FlowRevision("n", "f", 1, source, 0), with_source=False)
+    assert found["afterExecution"] == document["afterExecution"]
+    for written, given in zip(found["tasks"], tasks, strict=True):
+        assert {name: written[name] for name in given} == given
+    assert "else" not in found["tasks"][0]
