@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 
 from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_inputs import INPUT_TYPES
+from kestrapy.language.model_schema import model_schemas
 from kestrapy.language.schema import flow_schema
 from kestrapy.language.yaml_source import parse
 from kestrapy.plugins.registry import REGISTRY
@@ -167,3 +169,19 @@ def test_descriptions_and_other_names_are_in_it() -> None:
     found = str(SCHEMA["$defs"]["task"])
     assert "io.kestra.core.tasks.log.Log" in found
     assert "what is given the lines" in found
+
+
+class Lenient(BaseModel):
+    """text: anything that ``str`` takes."""
+
+    text: Annotated[str, BeforeValidator(str)]
+    number: Annotated[int, AfterValidator(abs)] = 0
+
+
+def test_a_validator_that_comes_first_may_take_anything() -> None:
+    schemas, _ = model_schemas([Lenient])
+    validator = Draft202012Validator(schemas[Lenient])
+    Lenient.model_validate({"text": ["a"]})
+    assert validator.is_valid({"text": ["a"]})
+    assert not validator.is_valid({"text": "a", "number": ["a"]})
+    assert schemas[Lenient]["properties"]["text"] == {"description": "anything that ``str`` takes."}
