@@ -18,7 +18,7 @@ from kestrapy.language.input_values import (
 )
 from kestrapy.language.problems import near
 from kestrapy.model.flow import Flow
-from kestrapy.model.inputs import ENCRYPTED, SECRET_DEFAULT, Input
+from kestrapy.model.inputs import ENCRYPTED, MASK, SECRET_DEFAULT, Input
 
 _FALSE = (False, None, 0, "", "false", "0", "-0")
 
@@ -84,6 +84,16 @@ def seal_secrets(
     if problems:
         raise InputRefused(problems)
     return sealed
+
+
+def hide_secrets(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What is given, by id, with stars for each secret in it that is readable."""
+    values, unknown = _by_id(flow, given)
+    secret = {it.id for it in flow.inputs if it.type == "SECRET"}
+    return unknown | {
+        name: MASK if name in secret and not is_encrypted(value) else value
+        for name, value in values.items()
+    }
 
 
 def _sealed(declared: Input, value: Any, seal: Callable[[str], str] | None) -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
-from kestrapy.language.inputs import resolve_inputs
+from kestrapy.language.inputs import hide_secrets, resolve_inputs
 from kestrapy.language.reads import Reads
 from kestrapy.machine import blocks, endings, flowables, groups, task_runs, transitions
 from kestrapy.machine.commands import (
@@ -168,9 +168,13 @@ def _start(turn: Turn, execution_id: str) -> None:
     try:
         flow = turn.plan(execution).flow
         if flow.disabled:
+            _hide_secrets(turn, execution, content)
             return _refuse(turn, execution_id, f"flow {flow.namespace}.{flow.id} is disabled")
         inputs = _typed_inputs(turn, execution, content, flow)
-    except (FlowRefused, InputRefused, ExpressionError, msgspec.DecodeError) as error:
+    except InputRefused as error:
+        _hide_secrets(turn, execution, content)
+        return _refuse(turn, execution_id, str(error))
+    except (FlowRefused, ExpressionError, msgspec.DecodeError) as error:
         return _refuse(turn, execution_id, str(error))
     labels = {**flow.labels, **content.labels}
     turn.put(
@@ -191,6 +195,16 @@ def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow
     reads = Reads((("flow",), ("execution",), ("labels",), ("vars",), ("trigger",)))
     variables = variables_of(turn, execution, turn.plan(execution), reads, None)
     return msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
+
+
+def _hide_secrets(turn: Turn, execution: Execution, content: Content) -> None:
+    """Whoever sent them let them be read in one topic: events and database need not show them."""
+    try:
+        given = msgspec.json.decode(content.inputs, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return
+    shown = msgspec.json.encode(hide_secrets(turn.plan(execution).flow, given)).decode()
+    turn.put(content_key(execution.id), replace(content, inputs=shown))
 
 
 def _refuse(turn: Turn, execution_id: str, reason: str) -> None:

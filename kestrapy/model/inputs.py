@@ -28,6 +28,8 @@ InputType = Literal[
 OLDER_TYPES: dict[str, InputType] = {"BOOLEAN": "BOOL", "ENUM": "SELECT"}
 """Kestra's older names, and the types that they mean."""
 
+MASK = "******"
+"""What is shown in place of a secret."""
 ENCRYPTED = "io.kestra.datatype:aes_encrypted"
 """``type`` of a map whose ``value`` is an encrypted text."""
 SECRET_DEFAULT = "kestrapy.datatype:secret_default"  # noqa: S105 - the name of a form

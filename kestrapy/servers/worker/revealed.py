@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 from kestrapy.language.expression import World, render_value
 from kestrapy.language.input_values import is_sealed
-from kestrapy.model.inputs import ENCRYPTED
+from kestrapy.model.inputs import ENCRYPTED, MASK
 from kestrapy.ports.cipher import Cipher, SecretUnreadable
 
-MASK = "******"
 _LINE = 4
 """Characters: a shorter line of a secret says nothing, and stands in too many other texts."""
 

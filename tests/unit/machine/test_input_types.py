@@ -8,7 +8,7 @@ from typing import Any
 from kestrapy.language.yaml_source import parse
 from kestrapy.machine.commands import ExecutionRequested
 from kestrapy.machine.outputs import Job
-from kestrapy.model.inputs import ENCRYPTED
+from kestrapy.model.inputs import ENCRYPTED, MASK
 from tests.input_samples import SOURCE, TEXTS, VALUES
 from tests.machine_driver import EXECUTION_ID, FLOW_ID, NAMESPACE, Driver
 
@@ -47,3 +47,5 @@ def test_a_secret_that_is_readable_is_refused_and_not_shown() -> None:
     error = driver.snapshot().error
     assert "a secret must come encrypted" in error
     assert "hush" not in error
+    assert "hush" not in driver.snapshot().inputs
+    assert inputs(driver)["nested.secret"] == MASK
