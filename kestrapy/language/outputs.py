@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from kestrapy.errors import ExpressionError
 from kestrapy.language.expression import render_value
 from kestrapy.language.input_values import TYPES, Unfit
@@ -38,6 +40,8 @@ def _render(declared: Output, variables: Mapping[str, Any]) -> Any:
 
 
 def _typed(declared: Output, value: Any) -> Any:
+    if declared.type == "STRING" and isinstance(value, Mapping | list):
+        value = msgspec.json.encode(value).decode()
     try:
         return TYPES[declared.type](value)
     except Unfit as error:

@@ -19,7 +19,7 @@ from kestrapy.machine.entities import (
 )
 from kestrapy.machine.turn import Turn
 from kestrapy.model.flow import TENANT
-from kestrapy.model.instants import iso_date
+from kestrapy.model.instants import iso_micros
 
 Path = tuple[str, ...]
 TASKS = "tasks"
@@ -52,7 +52,7 @@ def _root(turn: Turn, execution: Execution, plan: Plan, run: TaskRun | None, roo
         case "execution":
             return {
                 "id": execution.id,
-                "startDate": iso_date(execution.history.start),
+                "startDate": iso_micros(execution.history.start),
                 "state": str(execution.history.current),
                 "outputs": msgspec.json.decode(execution.outputs),
             }
@@ -72,7 +72,8 @@ def _root(turn: Turn, execution: Execution, plan: Plan, run: TaskRun | None, roo
 def _content(turn: Turn, execution: Execution, root: str) -> Any:
     content = turn.content(execution.id)
     if root == "inputs":
-        return msgspec.json.decode(content.inputs)
+        # A flow without inputs has no such variable: an error names it, not what was sought in it.
+        return msgspec.json.decode(content.inputs) or None
     if root == "labels":
         return content.labels
     return msgspec.json.decode(content.trigger.variables) if content.trigger else None
@@ -83,7 +84,7 @@ def _run(plan: Plan, run: TaskRun, root: str) -> dict[str, Any]:
         return {"id": run.task_id, "type": plan.task(run.task_id).type}
     return {
         "id": run.id,
-        "startDate": iso_date(run.history.start),
+        "startDate": iso_micros(run.history.start),
         "attemptsCount": run.failures,
         "parentId": None if run.parent < 0 else f"{run.execution_id}-{run.parent}",
         "value": run.value,

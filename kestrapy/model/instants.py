@@ -9,3 +9,8 @@ def iso_date(at: int) -> str:
     """Epoch ms in UTC, such as 1767225600000 → 2026-01-01T00:00:00.000Z."""
     seconds, milliseconds = divmod(at, 1000)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+
+
+def iso_micros(at: int) -> str:
+    """The same with six digits, as expressions read dates in Kestra."""
+    return f"{iso_date(at)[:-1]}000Z"

@@ -8,7 +8,7 @@ from kestrapy.ports.tasks import TaskContext, TaskOutcome
 
 
 class ReturnProperties(Properties):
-    """format: the text; null for no value."""
+    """format: the text; without it there is no value. What renders to null is an empty text."""
 
     format: Text | None = None
 
@@ -17,7 +17,8 @@ class ReturnTask:
     """``io.kestra.plugin.core.debug.Return``: ``outputs.value`` is the rendered format."""
 
     def run(self, properties: ReturnProperties, context: TaskContext) -> TaskOutcome:
-        return TaskOutcome(outputs={"value": properties.format})
+        given = "format" in properties.model_fields_set
+        return TaskOutcome(outputs={"value": (properties.format or "") if given else None})
 
 
 class EchoProperties(Properties):

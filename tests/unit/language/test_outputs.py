@@ -22,9 +22,17 @@ def test_values_get_their_types() -> None:
         Output("half", "FLOAT", "0.5"),
         Output("sure", "BOOL", "true"),
         Output("data", "JSON", "{{ data }}"),
+        Output("written", "STRING", "{{ data }}"),
         n=7,
         data={"a": [1]},
-    ) == {"count": 7, "text": "7", "half": 0.5, "sure": True, "data": {"a": [1]}}
+    ) == {
+        "count": 7,
+        "text": "7",
+        "half": 0.5,
+        "sure": True,
+        "data": {"a": [1]},
+        "written": '{"a":[1]}',
+    }
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,13 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(NoLauncher(), tmp_path)
 
 
+def test_return_gives_a_text_where_it_has_a_format(bench: Bench) -> None:
+    task = f"{CORE}.debug.Return"
+    assert bench.done(task, format="{{ 1 + 1 }}") == {"value": "2"}
+    assert bench.done(task, format="{{ null }}") == {"value": ""}
+    assert bench.done(task) == {"value": None}
+
+
 def test_output_values_renders_expressions_to_text_and_keeps_the_rest(bench: Bench) -> None:
     values = {
         "sum": "{{ 1 + 1 }}",
