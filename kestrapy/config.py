@@ -256,8 +256,12 @@ class Storage(Section):
 
 
 def _key(value: object) -> object:
+    """Settings are validated again, as a worker's are with its options: then it is one already."""
+    if value is None:
+        return None
+    text = value.get_secret_value() if isinstance(value, SecretStr) else value
     try:
-        fits = isinstance(value, str) and len(b64decode(value, validate=True)) == KEY_BYTES
+        fits = isinstance(text, str) and len(b64decode(text, validate=True)) == KEY_BYTES
     except binascii.Error:
         fits = False
     if not fits:

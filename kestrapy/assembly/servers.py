@@ -307,8 +307,12 @@ def of_group(
     worker = settings.worker.model_copy(
         update={
             name: value
-            for name, value in (("worker_group", group), ("threads", threads), ("tags", tags))
-            if value is not None and value != []
+            for name, value in (
+                ("worker_group", group),
+                ("threads", threads),
+                ("tags", tuple(tags or ())),
+            )
+            if value is not None and value != ()
         }
     )
     values = settings.model_dump(by_alias=True) | {"worker": worker.model_dump(by_alias=True)}
