@@ -25,8 +25,8 @@ LABEL = {"rules": str(VERSION)}
 _by_this_build = Turn._execution_event
 
 
-def _by_the_next_build(self: Turn, execution: Execution, outputs: str) -> ExecutionEvent:
-    event = _by_this_build(self, execution, outputs)
+def _by_the_next_build(self: Turn, execution: Execution) -> ExecutionEvent:
+    event = _by_this_build(self, execution)
     if self.version < VERSION or event.execution is None:
         return event
     snapshot = replace(event.execution, labels=event.execution.labels | LABEL)
