@@ -5,7 +5,6 @@ hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
 from typing import Any
 
 from kestrapy.adapters.memory.log import MemoryLog
@@ -28,6 +27,7 @@ from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.owner import Owner
 from kestrapy.servers.worker.running import JobSinks
 from kestrapy.servers.worker.worker import Worker
+from kestrapy.testing.servers import CountedTokens, InlineThreads
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
@@ -55,29 +55,6 @@ class HandClock:
 
     def boottime(self) -> int:
         return 5_000_000 + self.now
-
-
-class Tokens:
-    """Tokens that count up."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def token(self) -> str:
-        self.count += 1
-        return f"{self.count:016x}"
-
-
-class Inline(Executor):
-    """Runs what it is given at once."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:
-            future.set_exception(error)
-        return future
 
 
 class Alone:
@@ -133,7 +110,7 @@ class SmallCluster:
             registry=REGISTRY,
             groups={"default": GroupSettings("default")},
             clock=self.clock,
-            entropy=Tokens(),
+            entropy=CountedTokens(),
         )
         self.log.topics().create(self.parts.catalogue.specs(self.parts.groups), 1)
         self.servers: list[Owner | Worker] = []
@@ -143,11 +120,11 @@ class SmallCluster:
     def executor(self, group: str = "a", **options: Any) -> Owner:
         """group: executors of different ones own all shards each, at the same time."""
         owner = OwnerOptions(group_prefix=f"{group}.", **options)
-        return self._add(build_executor(self.parts, owner, Inline()))
+        return self._add(build_executor(self.parts, owner, InlineThreads()))
 
     def scheduler(self, group: str = "a") -> Owner:
         options = OwnerOptions(group_prefix=f"{group}.")
-        return self._add(build_scheduler(self.parts, options, Inline()))
+        return self._add(build_scheduler(self.parts, options, InlineThreads()))
 
     def worker(self, runner: Runner, slots: int = 2, **options: Any) -> Worker:
         options = WorkerOptions("default", slots, **options)  # type: ignore[assignment]

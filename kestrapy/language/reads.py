@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from kestrapy.errors import ExpressionError
 from kestrapy.language.expression import Path, compile_template, names_of
-from kestrapy.language.expression.nodes import Attribute, Literal, Node, Variable
-from kestrapy.language.expression.reading import paths_of
+from kestrapy.language.expression.nodes import Literal, Node, Variable
+from kestrapy.language.expression.reading import paths_of, unwound
 from kestrapy.language.expression.scope import Scope
 from kestrapy.language.expression.template import strings_of
 
@@ -63,15 +63,11 @@ def _chains(tree: Node, local: Collection[str]) -> Iterator[tuple[Node, ...]]:
     """Keys after each ``outputs``; local: names that tags define, which no key may be read from."""
     todo = [tree]
     while todo:
-        node = todo.pop()
-        keys: list[Node] = []
-        while isinstance(node, Attribute):
-            keys.append(node.key)
-            node = node.target
+        node, keys = unwound(todo.pop())
         if not isinstance(node, Variable):
             todo += node.parts()
         elif node.name == OUTPUTS and not all(map(_is_constant, keys)):
-            known = takewhile(lambda key: not _reads(key, local), reversed(keys))
+            known = takewhile(lambda key: not _reads(key, local), keys)
             yield tuple(known)
         todo += keys
 

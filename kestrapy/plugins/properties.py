@@ -7,6 +7,7 @@ a model's JSON Schema says is of the former; its ``$comment`` tells people what 
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Mapping
@@ -102,6 +103,14 @@ def _check_duration(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _check_charset(text: str) -> str:
+    try:
+        has_expression(text) or codecs.lookup(text)
+    except LookupError:
+        raise ValueError(f"{text!r} is no charset, such as UTF-8") from None
+    return text
+
+
 def from_json(value: Any) -> Any:
     """A JSON text, as a template gives it where a list or map is wanted; anything else as it is."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{") or has_expression(value):
@@ -114,6 +123,9 @@ def from_json(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(to_text), WithJsonSchema({"$comment": "text"})]
 """A string; other values are written as a template prints them."""
+
+Charset = Annotated[Text, AfterValidator(_check_charset)]
+"""A name of an encoding that Python knows, or a template of one."""
 
 Expression = Annotated[str, AfterValidator(_check_expression), WithJsonSchema(dict(TEMPLATE))]
 """A template that gives the value when the task runs."""

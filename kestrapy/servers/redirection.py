@@ -20,6 +20,7 @@ STUCK = 60
 """ms after which a published job counts as waiting for a busy worker: a claim takes a few. Twice as
 long after each copy.
 """
+
 Published = Mapping[str, Mapping[str, TaskRun]]
 """By group and key: task runs whose jobs stand in the topic, unclaimed."""
 
@@ -29,7 +30,7 @@ class Redirection:
 
     def __init__(self) -> None:
         self._due: dict[int, int] = {}
-        self._sent: dict[str, tuple[int, int]] = {}
+        self._sent: dict[str, dict[str, tuple[int, int]]] = {}
 
     def turn(
         self,
@@ -46,26 +47,31 @@ class Redirection:
         for group, runs in published.items():
             stuck = [run for run in runs.values() if _is_stuck(run, log_time)]
             if stuck:
-                places = self._places(workers(group))
-                for run, beat in zip(stuck, places, strict=False):
-                    self._sent[beat.worker_id] = beat.sequence, self._sent_to(beat) + 1
+                live = workers(group)
+                self._sent[group] = {
+                    it.beat.worker_id: (it.beat.sequence, self._sent_to(group, it.beat))
+                    for it in live
+                }
+                for run, beat in zip(stuck, self._places(group, live), strict=False):
+                    sent = self._sent_to(group, beat) + 1
+                    self._sent[group][beat.worker_id] = beat.sequence, sent
                     shard.command(PublishAgain(run.id, run.due, beat.partition))
 
-    def _places(self, servers: Sequence[LiveServer]) -> Iterator[Heartbeat]:
+    def _places(self, group: str, servers: Sequence[LiveServer]) -> Iterator[Heartbeat]:
         """Workers that lack jobs, each as often as it may be sent one: first one for each, then
         again.
         """
         rooms = [
-            (it.beat, _wanted(it.beat) - self._sent_to(it.beat))
+            (it.beat, _wanted(it.beat) - self._sent_to(group, it.beat))
             for it in servers
             if it.beat.state == "RUNNING" and it.beat.partition >= 0
         ]
         for turn in range(max((room for _, room in rooms), default=0)):
             yield from (beat for beat, room in rooms if turn < room)
 
-    def _sent_to(self, beat: Heartbeat) -> int:
+    def _sent_to(self, group: str, beat: Heartbeat) -> int:
         """How many copies since the worker said this."""
-        sequence, sent = self._sent.get(beat.worker_id, (0, 0))
+        sequence, sent = self._sent.get(group, {}).get(beat.worker_id, (0, 0))
         return sent if sequence == beat.sequence else 0
 
 

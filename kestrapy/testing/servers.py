@@ -54,7 +54,7 @@ class InlineThreads(Executor):
         future: Future[Any] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:
+        except Exception as error:  # whatever it is: who asks the future is told
             future.set_exception(error)
         return future
 

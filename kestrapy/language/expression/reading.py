@@ -11,16 +11,21 @@ Path = tuple[str, ...]
 """Names from a variable inwards, such as ``("outputs", "split", "uri")``."""
 
 
+def unwound(node: Node) -> tuple[Node, list[Node]]:
+    """What keys are read from, and the keys, from there inwards."""
+    keys: list[Node] = []
+    while isinstance(node, Attribute):
+        keys.append(node.key)
+        node = node.target
+    keys.reverse()
+    return node, keys
+
+
 def paths_of(tree: Node) -> Iterator[Path]:
     """The paths that are read anywhere in the tree, in no order, repeated ones repeated."""
     todo = [tree]
     while todo:
-        node = todo.pop()
-        keys: list[Node] = []
-        while isinstance(node, Attribute):
-            keys.append(node.key)
-            node = node.target
-        keys.reverse()
+        node, keys = unwound(todo.pop())
         if isinstance(node, Call):
             yield from node.callee.reads
         if isinstance(node, Variable):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import codecs
 import ssl
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Self
 
 import certifi
 import httpx
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kestrapy.language.expression import has_expression
 from kestrapy.plugins.properties import (
+    Charset,
     Duration,
     Expression,
     Properties,
@@ -106,21 +106,12 @@ class Options(Properties):
         list[int | Expression] | Expression | None, BeforeValidator(from_json)
     ] = None
     max_content_length: int | Expression | None = None
-    default_charset: Text = "UTF-8"
+    default_charset: Charset = "UTF-8"
     connect_timeout: Duration | None = None
     read_timeout: Duration | None = None
     read_idle_timeout: Duration | None = None
     basic_auth_user: Text | None = None
     basic_auth_password: Text | None = Field(default=None, repr=False)
-
-    @field_validator("default_charset")
-    @classmethod
-    def check_charset(cls, value: str) -> str:
-        try:
-            has_expression(value) or codecs.lookup(value)
-        except LookupError:
-            raise ValueError(f"{value!r} is no charset, such as UTF-8") from None
-        return value
 
     def client_settings(self) -> dict[str, Any]:
         """What ``httpx.AsyncClient`` is made with. Raises TaskFailed."""

@@ -4,13 +4,18 @@ PurgeCurrentExecutionFiles.
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterator
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from kestrapy.language.expression import has_expression
-from kestrapy.plugins.properties import Expression, Properties, Text, TextList, TextMap
+from kestrapy.plugins.properties import (
+    Charset,
+    Expression,
+    Properties,
+    Text,
+    TextList,
+    TextMap,
+)
 from kestrapy.plugins.rendering import as_list, as_map
 from kestrapy.plugins.tasks.script_files import fetch, store_output_files, write_input_files
 from kestrapy.plugins.tasks.streams import chunks, file_name, rows_backwards, store
@@ -72,16 +77,7 @@ class ReverseProperties(Properties):
 
     from_: Text = Field(alias="from")
     separator: Text = "\n"
-    charset: Text = "UTF-8"
-
-    @field_validator("charset")
-    @classmethod
-    def check_charset(cls, value: str) -> str:
-        try:
-            has_expression(value) or codecs.lookup(value)
-        except LookupError:
-            raise ValueError(f"{value!r} is no charset, such as UTF-8") from None
-        return value
+    charset: Charset = "UTF-8"
 
 
 class ReverseTask:

@@ -31,9 +31,10 @@ from kestrapy.model.worker_group import (
 )
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.ports.log import Message
+from kestrapy.testing.servers import CountedTokens
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
-from tests.small_cluster import HandClock, Tokens
+from tests.small_cluster import HandClock
 
 FLOW = """\
 id: f
@@ -60,7 +61,7 @@ def sight_of(*, drained: bool = False) -> Sight:
     }
     clock = HandClock()
     log = MemoryLog(clock)
-    parts = Parts(log, Codec(), Catalogue("t.", 2), REGISTRY, declared, clock, Tokens())
+    parts = Parts(log, Codec(), Catalogue("t.", 2), REGISTRY, declared, clock, CountedTokens())
     log.topics().create(parts.catalogue.specs(), 5)
     producer = log.producer()
     gpu = GroupSettings("gpu", drained=drained)
