@@ -267,6 +267,8 @@ def test_an_owner_that_stops_does_not_wait_for_each_checkpoint_in_turn(
 ) -> None:
     owner = cluster.executor()
     cluster.until(lambda: sorted(owner.shards) == [0, 1])
+    for _ in range(8):  # of both shards
+        cluster.create()
     cluster.tick(3)
     patience = []
 
