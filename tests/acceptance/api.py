@@ -48,17 +48,23 @@ class Api:
 
     def _again(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Until there is an answer that a client would not try again after."""
-        deadline = time.monotonic() + PATIENCE
+        begin = time.monotonic()
+        met: dict[str, tuple[int, float]] = {}
         while True:
             try:
                 answer = self._client.request(method, path, **request)
                 if answer.status_code < 500:
                     return answer
-                last: object = answer.text
+                last = answer.text
             except httpx.TransportError as error:
-                last = error
-            if time.monotonic() > deadline or self._closing.wait(_PAUSE):
-                raise AssertionError(f"{method} {path} got no answer: {last}")
+                last = f"{type(error).__name__}: {error}"
+            seconds = time.monotonic() - begin
+            met[last] = met.get(last, (0, 0.0))[0] + 1, round(seconds, 1)
+            if seconds > PATIENCE or self._closing.wait(_PAUSE):
+                tries = "; ".join(
+                    f"{times} times, last after {at} s: {it}" for it, (times, at) in met.items()
+                )
+                raise AssertionError(f"{method} {path} got no answer in {seconds:.0f} s: {tries}")
 
     def _document(self, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_error:
