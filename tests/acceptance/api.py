@@ -8,8 +8,10 @@ from typing import Any
 
 import httpx
 
-PATIENCE = 90.0
-"""Seconds for which a request is tried again."""
+PATIENCE = 300.0
+"""Seconds for which a request is tried again: on a slow machine a webserver may take ten to start,
+and be killed again so soon that it answers hardly anybody while harm is done.
+"""
 _PAUSE = 0.1
 _YAML = {"Content-Type": "application/x-yaml"}
 

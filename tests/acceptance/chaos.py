@@ -92,7 +92,7 @@ SCRIPT
 """,
 }
 WEIGHTS = {"one": 3, "two": 3, "fan": 3, "script": 2, "program": 2}
-END_TIMEOUT = 120.0
+END_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from kestrapy.assembly.servers import INSTANCE_VARIABLE, parts_of
 from kestrapy.config import Settings, load_settings
 from tests.acceptance.api import Api
 
-READY_TIMEOUT = 60.0
+READY_TIMEOUT = 120.0
 STOP_TIMEOUT = 30.0
 _LOOK_EVERY = 0.05
 BASIC = ("indexer", "executor", "webserver")

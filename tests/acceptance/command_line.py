@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-TIMEOUT = 60
+TIMEOUT = 120
 
 
 class Ended(NamedTuple):

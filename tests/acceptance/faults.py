@@ -23,7 +23,7 @@ from tests.acceptance.cluster import Cluster, Slot, send
 
 PARTS = ("child", "supervisor", "both")
 LOOK_EVERY = 0.1
-RESTART_TIMEOUT = 90.0
+RESTART_TIMEOUT = 180.0
 ENDED_BY_SUPERVISOR = 128 + signal.SIGKILL
 """Exit code of a worker that did not end in its grace period: its group's broker may be away."""
 KEEP_PAUSE = 1.0
