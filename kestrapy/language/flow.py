@@ -18,7 +18,7 @@ from kestrapy.language.plugin_defaults import SPELLINGS, with_defaults
 from kestrapy.language.problems import Problems, shown
 from kestrapy.language.worker_groups import Declared, read_worker_group
 from kestrapy.language.yaml_source import parse
-from kestrapy.model.flow import Flow
+from kestrapy.model.flow import SYSTEM_LABELS, Flow
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import GroupSettings
 
@@ -126,7 +126,7 @@ def _read_labels(fields: Fields) -> dict[str, str]:
 def _add_label(labels: dict[str, str], key: str, fields: Fields, name: str) -> None:
     """Keep the property ``name`` of fields as the label ``key``."""
     value = fields.take(name)
-    if key.startswith("system.") and key != "system.readOnly":
+    if key.startswith(SYSTEM_LABELS) and key != "system.readOnly":
         offender = f"{key}={value}"
         fields.add(
             name, f"System labels can only be set by Kestra itself, offending label: {offender}"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import UserError
+from kestrapy.model.flow import CORRELATION_ID, SYSTEM_LABELS
 
 
 def is_true(value: Any) -> bool:
@@ -49,10 +50,35 @@ def labels_from(rendered: Any) -> dict[str, str]:
     for key, value in pairs:
         if not isinstance(key, str) or not key or not isinstance(value, str | int | float):
             raise UserError(f"a label has a key and a value, got {_java(key)}={_java(value)[:80]}")
-        if key.startswith("system."):
+        if key.startswith(SYSTEM_LABELS):
             raise UserError(f"labels of the system can't be set: {key}={_java(value)[:80]}")
         labels[key] = _java(value)
     return labels
+
+
+def offending_label(labels: Mapping[str, str]) -> str:
+    """A label that whoever asks for an execution may not set, as ``key=value``; empty for none."""
+    for key, value in labels.items():
+        if key.startswith(SYSTEM_LABELS) and key != CORRELATION_ID:
+            return f"{key}={value}"
+    return ""
+
+
+def nested_labels(labels: Mapping[str, str]) -> dict[str, Any]:
+    """Labels as expressions read them: a dot in a key is a step, as in ``labels.system.x``; where
+    one of the steps is a label itself, the key stays as it is.
+    """
+    nested: dict[str, Any] = {}
+    for key in sorted(labels, key=lambda it: it.count(".")):
+        *steps, last = key.split(".")
+        place: Any = nested
+        for step in steps:
+            place = place.setdefault(step, {}) if isinstance(place, dict) else None
+        if isinstance(place, dict):
+            place[last] = labels[key]
+        else:
+            nested[key] = labels[key]
+    return nested
 
 
 def _decoded(text: str) -> Any:

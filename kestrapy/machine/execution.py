@@ -19,6 +19,7 @@ import msgspec
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
 from kestrapy.language.inputs import hide_secrets, resolve_inputs
 from kestrapy.language.reads import Reads
+from kestrapy.language.values import offending_label
 from kestrapy.machine import blocks, endings, flowables, groups, task_runs, transitions
 from kestrapy.machine.commands import (
     Claimed,
@@ -56,7 +57,7 @@ from kestrapy.machine.lists import ROOT
 from kestrapy.machine.outputs import Output, Refusal
 from kestrapy.machine.turn import ContentMissing, Rules, Turn
 from kestrapy.machine.variables import variables_of
-from kestrapy.model.flow import Flow
+from kestrapy.model.flow import CORRELATION_ID, Flow
 from kestrapy.model.state import State, begin
 
 DEAD_KEPT = 24 * 3600 * 1000
@@ -130,7 +131,7 @@ def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
         content_key(command.execution_id),
         Content(
             inputs=command.inputs,
-            labels=command.labels,
+            labels={**command.labels, CORRELATION_ID: _correlation(command)},
             trigger=command.trigger,
             inline=command.inline,
             requested=command.requested,
@@ -149,6 +150,10 @@ def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
             traceparent=command.traceparent,
         )
     )
+
+
+def _correlation(command: ExecutionCreated) -> str:
+    return command.labels.get(CORRELATION_ID) or command.execution_id
 
 
 def _resolved(turn: Turn, command: FlowResolved) -> None:
@@ -170,6 +175,11 @@ def _start(turn: Turn, execution_id: str) -> None:
         if flow.disabled:
             _hide_secrets(turn, execution, content)
             return _refuse(turn, execution_id, f"flow {flow.namespace}.{flow.id} is disabled")
+        offender = offending_label(content.labels)
+        if offender and content.trigger is None:
+            _hide_secrets(turn, execution, content)
+            problem = f"System labels can only be set by Kestra itself, offending label: {offender}"
+            return _refuse(turn, execution_id, problem)
         inputs = _typed_inputs(turn, execution, content, flow)
     except InputRefused as error:
         _hide_secrets(turn, execution, content)

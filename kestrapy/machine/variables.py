@@ -10,6 +10,7 @@ import msgspec
 from kestrapy.language.expression import select
 from kestrapy.language.plan import Plan
 from kestrapy.language.reads import OUTPUTS, Reads, key_paths, paths_of_outputs
+from kestrapy.language.values import nested_labels
 from kestrapy.machine.entities import (
     Execution,
     LastRun,
@@ -75,7 +76,7 @@ def _content(turn: Turn, execution: Execution, root: str) -> Any:
         # A flow without inputs has no such variable: an error names it, not what was sought in it.
         return msgspec.json.decode(content.inputs) or None
     if root == "labels":
-        return content.labels
+        return nested_labels(content.labels)
     return msgspec.json.decode(content.trigger.variables) if content.trigger else None
 
 

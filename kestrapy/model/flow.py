@@ -18,6 +18,12 @@ TENANT = "main"
 """The one tenant that there is."""
 RESERVED_NAMESPACE = "kestrapy.jobs"
 """Namespace of the one-task executions that a JobRequested becomes."""
+SYSTEM_LABELS = "system."
+"""What the keys of labels begin with that only kestrapy sets."""
+CORRELATION_ID = "system.correlationId"
+"""The label that executions have in common which belong together; whoever asks for one may set
+it, and else it is the execution's own id.
+"""
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True):

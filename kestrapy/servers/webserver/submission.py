@@ -13,9 +13,10 @@ from starlette.exceptions import HTTPException
 
 from kestrapy.errors import Conflict, InputRefused, Problem
 from kestrapy.language.inputs import resolve_inputs, seal_secrets
+from kestrapy.language.values import nested_labels, offending_label
 from kestrapy.machine.commands import ExecutionSubmitted
 from kestrapy.machine.outputs import ExecutionSnapshot, FlowRevision, StateChange
-from kestrapy.model.flow import TENANT, Flow
+from kestrapy.model.flow import CORRELATION_ID, TENANT, Flow
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
@@ -84,6 +85,7 @@ class SubmissionEndpoint:
 
         values, uploads = _by_input(flow, fields, execution_id)
         values = seal_secrets(flow, values, web.seal)
+        labels.setdefault(CORRELATION_ID, execution_id)
         variables = _variables(flow, revision, execution_id, now, labels)
         resolved = resolve_inputs(flow, values, variables)
         for uri, upload in uploads.values():
@@ -139,13 +141,9 @@ def _form(request: Request) -> Any:
 
 def _request_labels(labels: list[str]) -> dict[str, str]:
     found = parse_labels(labels)
-    reserved = [
-        Problem(f"label {key!r} can't be set: system. is reserved", "labels")
-        for key in found
-        if key.startswith("system.")
-    ]
-    if reserved:
-        raise InputRefused(reserved)
+    if offender := offending_label(found):
+        problem = f"System labels can only be set by Kestra itself, offending label: {offender}"
+        raise InputRefused([Problem(problem, "labels")])
     return found
 
 
@@ -193,7 +191,7 @@ def _variables(
             "startDate": iso_date(now),
             "state": State.CREATED.value,
         },
-        "labels": dict(labels),
+        "labels": nested_labels(labels),
         "vars": flow.variables,
     }
 

@@ -154,7 +154,12 @@ def test_an_execution_is_started_and_ends(client: httpx.Client) -> None:
     assert ended["state"]["current"] == "SUCCESS"
     assert ended["state"]["duration"] == "PT0.002S"
     assert ended["inputs"] == {"end": "now", "count": "5"}
-    assert ended["labels"] == [{"key": "a", "value": "b"}, {"key": "c", "value": "d:e"}]
+    correlation = {"key": "system.correlationId", "value": ended["id"]}
+    assert ended["labels"] == [
+        {"key": "a", "value": "b"},
+        {"key": "c", "value": "d:e"},
+        correlation,
+    ]
     assert [run["taskId"] for run in ended["taskRunList"]] == ["hello"]
     assert client.get(f"/executions/{ended['id']}").json() == ended
     flow = client.get(f"/executions/{ended['id']}/flow").json()
@@ -170,7 +175,9 @@ def test_while_nothing_is_stored_the_answer_is_made_from_the_request(
     created = start(client, params={"labels": "a:b"})
     assert created["state"]["current"] == "CREATED"
     assert created["inputs"] == {"end": None, "count": 3, "data": None}
-    assert created["labels"] == [{"key": "team", "value": "data"}, {"key": "a", "value": "b"}]
+    assert [it["key"] for it in created["labels"]] == ["team", "a", "system.correlationId"]
+    given = start(client, params={"labels": "system.correlationId:theirs"})["labels"]
+    assert given[-1] == {"key": "system.correlationId", "value": "theirs"}
 
 
 def test_a_young_execution_is_waited_for(

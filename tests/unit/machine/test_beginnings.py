@@ -26,7 +26,7 @@ from kestrapy.machine.intake import inline_flow
 from kestrapy.machine.outputs import ExecutionEvent, Job, Refusal
 from kestrapy.machine.stage import Position, Stage
 from kestrapy.machine.turn import Rules
-from kestrapy.model.flow import Task
+from kestrapy.model.flow import CORRELATION_ID, Task
 from kestrapy.model.state import State
 from tests.machine_driver import EXECUTION_ID, FLOW_ID, NAMESPACE, Driver, flow, task
 
@@ -203,7 +203,22 @@ def test_a_job_carries_named_variables_only() -> None:
 
 def test_labels_of_the_request_win() -> None:
     driver = Driver(flow(task("a"), labels={"x": "flow", "y": "flow"})).create(labels={"x": "own"})
-    assert driver.snapshot().labels == {"x": "own", "y": "flow"}
+    own = {"x": "own", "y": "flow", CORRELATION_ID: EXECUTION_ID}
+    assert driver.snapshot().labels == own
+
+
+def test_executions_that_belong_together_have_a_label_in_common() -> None:
+    document = flow(task("a", format="{{ labels.system.correlationId }}"))
+    driver = Driver(document).create(labels={CORRELATION_ID: "the first one's"})
+    assert driver.snapshot().labels == {CORRELATION_ID: "the first one's"}
+    variables = json.loads(driver.job("a").variables)
+    assert variables == {"labels": {"system": {"correlationId": "the first one's"}}}
+
+
+def test_a_request_with_another_label_of_the_system_is_refused() -> None:
+    driver = Driver(flow(task("a"))).create(labels={"system.restarted": "true"})
+    assert driver.ended == "FAILED"
+    assert "offending label: system.restarted=true" in driver.snapshot().error
 
 
 def test_all_outputs_where_an_expression_takes_them_whole() -> None:

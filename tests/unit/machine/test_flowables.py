@@ -18,8 +18,9 @@ from kestrapy.machine.entities import Ended, TaskRun
 from kestrapy.machine.lists import FAN_OUT
 from kestrapy.machine.outputs import ExecutionEvent, Job, LogEntry, TaskRunSnapshot
 from kestrapy.machine.stage import Folded, Position, Stage
+from kestrapy.model.flow import CORRELATION_ID
 from kestrapy.model.state import State
-from tests.machine_driver import Document, Driver, flow, parallel, sequential, task
+from tests.machine_driver import EXECUTION_ID, Document, Driver, flow, parallel, sequential, task
 from tests.random_histories import output_bytes
 
 
@@ -589,7 +590,7 @@ def test_labels_are_added_and_told() -> None:
     ]
     inputs = [{"id": "n", "type": "INT", "defaults": 3}]
     driver = Driver(flow(*given, task("z"), labels={"old": "old"}, inputs=inputs)).create()
-    expected = {"old": "new", "a": "3", "b": "2", "c": "x"}
+    expected = {"old": "new", "a": "3", "b": "2", "c": "x", CORRELATION_ID: EXECUTION_ID}
     assert driver.snapshot().labels == expected
     assert driver.run().ended == "SUCCESS"
 
