@@ -19,6 +19,7 @@ from kestrapy.machine.commands import (
     Claimed,
     Command,
     ExecutionCreated,
+    ExecutionDue,
     Result,
     Returned,
     Source,
@@ -159,17 +160,21 @@ class Driver:
             if todo:
                 commands = list(self._react(todo.popleft(), scripts))
             else:
-                run = self._due()[0]
-                self.at = max(self.at, run.due)
-                commands = [TimerDue(run.id, run.due)]
+                waiting = self._due()[0]
+                self.at = max(self.at, waiting.due)
+                made = TimerDue if isinstance(waiting, TaskRun) else ExecutionDue
+                commands = [made(waiting.id, waiting.due)]
             for command in commands:
                 todo.extend(self.fold(command).outputs)
         return self
 
-    def _due(self) -> list[TaskRun]:
-        """The next ones to be tried again."""
+    def _due(self) -> list[TaskRun | Execution]:
+        """The next ones to be tried again, or begun at their date."""
         runs = [it for it in self.state.values() if isinstance(it, TaskRun)]
-        waiting = [it for it in runs if it.state is State.RETRYING or (it.scope and it.due)]
+        waiting: list[TaskRun | Execution] = [
+            it for it in self.state.values() if isinstance(it, Execution) and it.due
+        ]
+        waiting += [it for it in runs if it.state is State.RETRYING or (it.scope and it.due)]
         return sorted(waiting, key=lambda it: it.due)
 
     def _react(self, output: Output, scripts: dict[str, list[str]]) -> Iterable[Command]:

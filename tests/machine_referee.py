@@ -20,6 +20,7 @@ from kestrapy.machine.entities import (
     place_key,
 )
 from kestrapy.machine.groups import window
+from kestrapy.machine.lists import runs_after
 from kestrapy.machine.outputs import (
     ExecutionEvent,
     ExecutionSnapshot,
@@ -202,7 +203,7 @@ def _is_after(plan: Plan, task_id: str) -> bool:
     """Whether the task runs after its execution has ended."""
     while parent_id := plan.parent_id(task_id):
         task_id = parent_id
-    return plan.block(task_id) == "afterExecution"
+    return runs_after(plan.block(task_id))
 
 
 def _limit(plan: Plan, run: TaskRun, scope: Scope) -> float:

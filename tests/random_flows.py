@@ -21,6 +21,17 @@ CONDITIONS = [
     *("{{ outputs.t1.value ?? false }}", "{{ inputs.n ?? 0 }}", "{{ taskrun.iteration == 1 }}"),
     *("{{ outputs.t2.value }}", "false"),
 ]
+ASKED: list[list[Document]] = [
+    [],
+    [{"type": "io.kestra.plugin.core.condition.ExecutionStatus", "in": ["FAILED", "KILLED"]}],
+    [
+        {"type": "io.kestra.plugin.core.condition.ExecutionStatus", "notIn": ["FAILED"]},
+        {
+            "type": "io.kestra.plugin.core.condition.Expression",
+            "expression": "{{ outputs.t1.value ?? labels.k }}",
+        },
+    ],
+]
 DEEDS: list[Document] = [
     *({"type": "exit", "state": it} for it in ("KILLED", "FAILED", "SUCCESS", "CANCELED")),
     {"type": "labels", "labels": {"k": "{{ taskrun.id }}"}},
@@ -55,9 +66,16 @@ class FlowMaker:
             properties["outputs"] = [{"id": "o", "type": "STRING", "value": value}]
         if self._chance(0.2):
             properties["afterExecution"] = self._children(0)
+        if self._chance(0.2):
+            properties["listeners"] = [self._listener() for _ in range(self._random.randint(1, 3))]
+        if self._chance(0.2):
+            properties["retry"] = self._retry()
         if self._chance(0.05):
             properties["disabled"] = True
         return flow(*self._children(0), **properties)
+
+    def _listener(self) -> Document:
+        return {"tasks": self._children(3), "conditions": self._random.choice(ASKED)}
 
     def _task(self, depth: int) -> Document:
         self._count += 1
@@ -69,6 +87,8 @@ class FlowMaker:
             return task(task_id, **properties, **self._work())
         properties |= self._blocks(depth + 1)
         made = self._random.choice(self._flowables())(depth)
+        if self._chance(0.15):
+            properties["retry"] = self._retry()
         return {"id": task_id, **made, **properties}
 
     def _flowables(self) -> list[Callable[[int], Document]]:
@@ -180,7 +200,8 @@ class FlowMaker:
             {"type": "random", "minInterval": "PT1S", "maxInterval": "PT3S"},
         ]
         warning = {"warningOnRetry": True} if self._chance(0.3) else {}
-        return {**self._random.choice(kinds), **self._random.choice(limits), **warning}
+        other = {"behavior": "CREATE_NEW_EXECUTION"} if self._chance(0.15) else {}
+        return {**self._random.choice(kinds), **self._random.choice(limits), **warning, **other}
 
     def _chance(self, probability: float) -> bool:
         return self._random.random() < probability

@@ -17,10 +17,12 @@ from kestrapy.machine.commands import (
     Claimed,
     Command,
     ExecutionCreated,
+    ExecutionDue,
     ExecutionRequested,
     FlowResolved,
     GroupLive,
     KillRequested,
+    Lineage,
     LogicVersion,
     NoWorker,
     PublishAgain,
@@ -95,6 +97,7 @@ class History:
             (0.04, self._lose),
             (0.08, self._timer),
             (0.02, self._resume),
+            (0.02, self._execution_timer),
             (0.015, self._kill),
             (0.01, self._undeliverable),
             (0.01, lambda: LogicVersion(LOGIC_VERSION)),
@@ -134,6 +137,8 @@ class History:
             inputs=self.random.choice(INPUTS),
             trigger=trigger,
             requested=None if trigger else request,
+            not_before=self.driver.at + 3_000 if self.random.random() < 0.1 else 0,
+            lineage=Lineage(_id(0), 2, 5) if self.random.random() < 0.1 else None,
         )
         self._offset += self.random.choice([0, 1, 1, 1])
         return created, Source("requests", 0, self._offset, 0)
@@ -189,6 +194,13 @@ class History:
         if self.random.random() < 0.8:
             return TimerDue(run.id, run.due)
         return TimerDue(run.id, self.random.choice([0, 1, run.due - 1, run.due + 1, 10**17]))
+
+    def _execution_timer(self) -> Command:
+        waiting = [it for it in self._live(Execution) if it.due]
+        if not waiting:
+            return ExecutionDue(self._some_id(), 5)
+        execution = self._one_of(waiting)
+        return ExecutionDue(execution.id, execution.due + self.random.choice([0, 0, 0, 1, -1]))
 
     def _kill(self) -> Command:
         return KillRequested(self._some_id())
@@ -283,8 +295,10 @@ class History:
         return self
 
     def _wanted(self, entity: object) -> list[Command]:
-        if isinstance(entity, Execution) and entity.awaits:
+        if isinstance(entity, Execution) and entity.awaits == "flow":
             return [FlowResolved(entity.id, 1)]
+        if isinstance(entity, Execution) and entity.due:
+            return [ExecutionDue(entity.id, entity.due)]
         if not isinstance(entity, TaskRun):
             return []
         if entity.is_waiting and not entity.place:

@@ -9,9 +9,10 @@ from typing import Any
 
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.fields import Fields, plain, unique
+from kestrapy.language.flow_conditions import read_listeners
 from kestrapy.language.flow_inputs import read_inputs
 from kestrapy.language.flow_outputs import read_outputs
-from kestrapy.language.flow_tasks import Reading, read_block
+from kestrapy.language.flow_tasks import Reading, read_block, read_retry
 from kestrapy.language.flow_triggers import read_triggers
 from kestrapy.language.input_references import check_references
 from kestrapy.language.plugin_defaults import SPELLINGS, with_defaults
@@ -28,8 +29,6 @@ NOT_YET = (
     "checks",
     "concurrency",
     "deleted",
-    "listeners",
-    "retry",
     "sla",
     "updated",
 )
@@ -89,6 +88,8 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         errors=read_block(fields, "errors", reading),
         finally_=read_block(fields, "finally", reading),
         after_execution=read_block(fields, "afterExecution", reading),
+        listeners=read_listeners(fields, reading),
+        retry=read_retry(fields),
         triggers=read_triggers(fields, reading),
         worker_group=reading.declared.flow,
         source=source,

@@ -22,6 +22,7 @@ from kestrapy.model.registry import Kind, Registry, TaskType
 
 TASK_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+BEHAVIORS = ("RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION")
 ON_WORKER_LOST = ("RESUBMIT", "FAIL")
 NOT_YET = ("assets", "logToFile", "taskCache", "version")
 """Core properties of a task that Kestra knows."""
@@ -72,26 +73,27 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
     if kind.kind is not Kind.RUNNABLE:
         for name, value in properties.items():
-            _refuse_world(fields, name, value)
+            refuse_world(fields, name, value)
     return Task(task_id, kind.name, properties=properties, **core)
 
 
 def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
     remedy = "set it on its tasks" if kind.kind.has_children else "leave it out"
+    fit = {"timeout": kind.kind is Kind.PAUSE, "retry": kind.kind.has_children}
     for name in RUNNABLE_ONLY:
-        if fields.has(name) and not (name == "timeout" and kind.kind is Kind.PAUSE):
+        if fields.has(name) and not fit.get(name):
             fields.add(name, f"`{name}` has no effect here, no worker runs it: {remedy}")
 
 
 def _read_run_if(fields: Fields) -> str:
     condition = fields.text("runIf")
     fields.problems.add_expressions((*fields.path, "runIf"), condition)
-    _refuse_world(fields, "runIf", condition)
+    refuse_world(fields, "runIf", condition)
     return condition
 
 
-def _refuse_world(fields: Fields, name: str, value: Any) -> None:
-    """The executor renders it, who reads nothing but the log."""
+def refuse_world(fields: Fields, name: str, value: Any) -> None:
+    """A problem of a property that the executor renders, who reads nothing but the log."""
     try:
         if value_needs_world(value):
             fields.add(
@@ -131,12 +133,11 @@ def read_retry(parent: Fields) -> Retry | None:
         return None
     fields = parent.fields("retry")
     kind = fields.kind("type", ("constant", "exponential", "random"), "")
-    if fields.text("behavior", "RETRY_FAILED_TASK") != "RETRY_FAILED_TASK":
-        fields.add("behavior", "only RETRY_FAILED_TASK is supported yet")
     values: dict[str, Any] = {
         "max_attempts": _read_max_attempts(fields),
         "max_duration": fields.duration("maxDuration") or 0,
         "warning_on_retry": fields.flag("warningOnRetry"),
+        "behavior": fields.choice("behavior", BEHAVIORS, BEHAVIORS[0]),
     }
     match kind:
         case "constant":

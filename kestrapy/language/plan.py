@@ -9,8 +9,11 @@ import msgspec
 
 from kestrapy.errors import NotFound
 from kestrapy.language.reads import Reads, reads_of
-from kestrapy.model.flow import Flow, Task
+from kestrapy.model.flow import Flow, Retry, Task
 from kestrapy.model.registry import Kind, Registry
+
+LISTENERS = "listeners."
+"""What the blocks of listeners are called, before their number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,8 @@ class Planned:
 
     parent_id: the flowable task around it, "" at the top. block, position: where among its
     siblings, from 0. loops: how many lists of values are around it. reads: of its properties,
-    and its type; condition: of its runIf.
+    and its type; condition: of its runIf. retry: its own, else that of the nearest task around it
+    that has one, else the flow's.
     """
 
     task: Task
@@ -29,6 +33,7 @@ class Planned:
     loops: int
     reads: Reads
     condition: Reads
+    retry: Retry | None = None
 
 
 class Plan:
@@ -43,7 +48,7 @@ class Plan:
         self._kinds = registry.tasks
         self.variables_text = msgspec.json.encode(flow.variables).decode()
         self.output_reads = reads_of([output.value for output in flow.outputs])
-        self._planned = {each.task.id: each for each in self._level(flow, "", 0)}
+        self._planned = {each.task.id: each for each in self._level(flow, "", 0, flow.retry)}
         lists: dict[tuple[str, str], list[Task]] = {}
         for each in self._planned.values():
             if not each.task.disabled:
@@ -101,6 +106,10 @@ class Plan:
         """How many keys lead from the task's id to one run's outputs: values around it."""
         return self.planned(task_id).loops
 
+    def retry(self, task_id: str) -> Retry | None:
+        """By which a run of the task is tried again, whoever it comes from."""
+        return self.planned(task_id).retry
+
     def reads(self, task_id: str) -> Reads:
         return self.planned(task_id).reads
 
@@ -108,7 +117,9 @@ class Plan:
         """The task as JSON, as a job carries it; ``msgspec.json.decode`` with Task reads it."""
         return self._job_texts[self.planned(task_id).task.id]
 
-    def _level(self, parent: Flow | Task, parent_id: str, loops: int) -> Iterator[Planned]:
+    def _level(
+        self, parent: Flow | Task, parent_id: str, loops: int, retry: Retry | None
+    ) -> Iterator[Planned]:
         has_values = isinstance(parent, Task) and self._kinds[parent.type].kind.has_values
         for block, tasks in blocks_of(parent):
             around = loops + (has_values and block == "tasks")
@@ -117,16 +128,21 @@ class Plan:
                 names = {*own.names, *self._kinds[task.type].reads}
                 reads = own._replace(names=tuple(sorted(names)))
                 condition = reads_of(task.run_if)
-                yield Planned(task, parent_id, block, position, around, reads, condition)
-                yield from self._level(task, task.id, around)
+                tried = task.retry or retry
+                yield Planned(task, parent_id, block, position, around, reads, condition, tried)
+                yield from self._level(task, task.id, around, tried)
 
 
 def blocks_of(node: Flow | Task) -> Iterator[tuple[str, tuple[Task, ...]]]:
-    """The lists of tasks of a flow or a task: tasks, branches, errors, finally."""
+    """The lists of tasks of a flow or a task: tasks, branches, errors, finally; then what runs once
+    an execution has ended: ``listeners.N`` from 0, and afterExecution.
+    """
     yield "tasks", node.tasks
     if isinstance(node, Task):
         yield from node.branches.items()
     yield "errors", node.errors
     yield "finally", node.finally_
     if isinstance(node, Flow):
+        for number, listener in enumerate(node.listeners):
+            yield f"{LISTENERS}{number}", listener.tasks
         yield "afterExecution", node.after_execution

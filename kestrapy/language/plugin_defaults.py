@@ -17,7 +17,7 @@ from kestrapy.language.problems import Problems, near
 from kestrapy.language.yaml_source import NODE_LIMIT, Path
 from kestrapy.model.registry import Kind, Registry
 
-PLACES = ("tasks", "errors", "finally", "afterExecution", "triggers")
+PLACES = ("tasks", "errors", "finally", "afterExecution", "listeners", "triggers")
 """Properties of a flow whose maps take on defaults."""
 SPELLINGS = ("pluginDefaults", "taskDefaults")
 """The second is Kestra's older one."""

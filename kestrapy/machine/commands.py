@@ -80,8 +80,21 @@ class TriggerFired(msgspec.Struct, frozen=True):
     variables: str = "{}"
 
 
+class Lineage(msgspec.Struct, frozen=True):
+    """Of an execution that tries another one again. original_id: the first of them. attempt: which
+    try it is, 2 and up. began: when the first one was created, epoch ms.
+    """
+
+    original_id: str
+    attempt: int
+    began: int
+
+
 class ExecutionSubmitted(Internal, frozen=True):
-    """A request whose flow revision was looked up and whose id was given by a server of ours."""
+    """A request whose flow revision was looked up and whose id was given by a server of ours.
+
+    not_before: epoch ms until which it waits, 0: it does not.
+    """
 
     execution_id: str
     namespace: str
@@ -90,6 +103,8 @@ class ExecutionSubmitted(Internal, frozen=True):
     inputs: str = "{}"
     labels: dict[str, str] = {}
     trigger: TriggerFired | None = None
+    not_before: int = 0
+    lineage: Lineage | None = None
 
 
 # executions
@@ -100,6 +115,7 @@ class ExecutionCreated(Internal, frozen=True):
 
     inline: the flow's text where a JobRequested made the execution; there is no saved flow then.
     requested, job_requested: the public request, for the dead letter, should it be refused.
+    not_before, lineage: as in ExecutionSubmitted.
     """
 
     execution_id: str
@@ -114,6 +130,8 @@ class ExecutionCreated(Internal, frozen=True):
     job_requested: JobRequested | None = None
     redrives: int = 0
     traceparent: str = ""
+    not_before: int = 0
+    lineage: Lineage | None = None
 
 
 class FlowResolved(Internal, frozen=True):
@@ -172,6 +190,13 @@ class TimerDue(Internal, frozen=True):
     """
 
     task_run_id: str
+    due: int
+
+
+class ExecutionDue(Internal, frozen=True):
+    """The timer of an execution itself is due. Obeyed as TimerDue is."""
+
+    execution_id: str
     due: int
 
 
@@ -409,6 +434,7 @@ INTERNAL = (
     ExecutionCreated,
     FlowResolved,
     TimerDue,
+    ExecutionDue,
     Undeliverable,
     WorkerLost,
     NoWorker,

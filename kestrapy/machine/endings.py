@@ -11,8 +11,9 @@ import msgspec
 
 from kestrapy.errors import ExpressionError
 from kestrapy.language.outputs import resolve_outputs
-from kestrapy.machine import blocks, flowables, groups, task_runs, transitions
-from kestrapy.machine.commands import ExecutionEnded
+from kestrapy.language.plan import LISTENERS
+from kestrapy.machine import blocks, conditions, flowables, groups, task_runs, transitions
+from kestrapy.machine.commands import ExecutionEnded, ExecutionSubmitted, Lineage
 from kestrapy.machine.entities import (
     Ended,
     Execution,
@@ -23,14 +24,12 @@ from kestrapy.machine.entities import (
     run_key,
     valued_run_key,
 )
-from kestrapy.machine.lists import ROOT
+from kestrapy.machine.lists import AFTER, ROOT
 from kestrapy.machine.outputs import Kill
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
+from kestrapy.model.ids import derive_execution_id, shard_of
 from kestrapy.model.state import State
-
-AFTER = "afterExecution"
-"""The block of an execution that has its terminal state."""
 
 ENDED_KEPT = 10 * 60 * 1000
 """ms for which an ended execution is known: its late claims are refused all the same afterwards."""
@@ -44,10 +43,12 @@ def advance(turn: Turn, execution_id: str, owner: int) -> None:
     if ended is None:
         if execution.killing and execution.history.current in (State.RUNNING, State.PAUSED):
             kill_rest(turn, execution_id)
-    elif execution.history.current.is_terminal:
+    elif not execution.history.current.is_terminal:
+        end(turn, execution_id, ended)
+    elif execution.killing:
         _forget(turn, execution_id)
     else:
-        end(turn, execution_id, ended)
+        _go_on_after(turn, execution_id)
 
 
 def end(turn: Turn, execution_id: str, state: State) -> None:
@@ -62,12 +63,71 @@ def end(turn: Turn, execution_id: str, state: State) -> None:
             execution = replace(execution, error=str(error))
     has_begun = execution.history.current is not State.CREATED
     history = transitions.enter(transitions.EXECUTION, execution.history, state, turn.at)
-    execution = turn.put_execution(replace(execution, history=history, awaits=""))
-    if has_begun and turn.plan(execution).tasks("", AFTER):
-        turn.put_execution(replace(execution, scope=Scope(block=AFTER), killing=False))
-        advance(turn, execution_id, ROOT)
+    turn.put_execution(
+        replace(execution, history=history, awaits="", killing=False, due=0, scope=Scope(block=""))
+    )
+    if state is State.RETRIED:
+        _try_again(turn, execution)
+    if has_begun:
+        _go_on_after(turn, execution_id)
     else:
         _forget(turn, execution_id)
+
+
+def without_retry(execution: Execution) -> Execution:
+    """A kill is the last word: of one that would be tried again too."""
+    if execution.ends_as != State.RETRIED:
+        return execution
+    return replace(execution, ends_as=str(State.KILLED), again=0)
+
+
+def _try_again(turn: Turn, execution: Execution) -> None:
+    """Submit the next try of an execution that ends RETRIED, for the time that its retry says."""
+    content = turn.content(execution.id)
+    lineage = content.lineage or Lineage(execution.id, 1, execution.history.start)
+    lineage = replace(lineage, attempt=lineage.attempt + 1)
+    cause = ("retry", lineage.original_id, lineage.attempt)
+    following = ExecutionSubmitted(
+        derive_execution_id(shard_of(execution.id), turn.at, *cause),
+        execution.namespace,
+        execution.flow_id,
+        execution.revision,
+        content.inputs,
+        content.labels,
+        content.trigger,
+        execution.again,
+        lineage,
+    )
+    turn.emit(following, execution.id)
+
+
+def _go_on_after(turn: Turn, execution_id: str) -> None:
+    """The blocks that run after its end, one after the other; then all is forgotten."""
+    while True:
+        execution = turn.execution(execution_id)
+        block = _following(turn, execution)
+        if block is None:
+            return _forget(turn, execution_id)
+        turn.put_execution(replace(execution, scope=Scope(block=block)))
+        if blocks.advance(turn, execution_id, ROOT) is None:
+            return None
+
+
+def _following(turn: Turn, execution: Execution) -> str | None:
+    """The block that comes after the one that it is in: listeners whose conditions hold, in their
+    order, and afterExecution.
+    """
+    plan = turn.plan(execution)
+    listeners = plan.flow.listeners
+    last = execution.scope.block
+    if last == AFTER:
+        return None
+    number = int(last.removeprefix(LISTENERS)) + 1 if last else 0
+    for place in range(number, len(listeners)):
+        held = all(conditions.holds(turn, execution, it) for it in listeners[place].conditions)
+        if held and plan.tasks("", f"{LISTENERS}{place}"):
+            return f"{LISTENERS}{place}"
+    return AFTER if plan.tasks("", AFTER) else None
 
 
 def _outputs(turn: Turn, execution: Execution) -> dict[str, Any]:
@@ -106,7 +166,9 @@ def kill_rest(turn: Turn, execution_id: str) -> None:
             transitions.EXECUTION, execution.history, State.KILLING, turn.at
         )
         turn.put_execution(replace(execution, history=history))
-    _kill_runs(turn, execution_id, execution.count, State(execution.ends_as))
+    ended = State(execution.ends_as)
+    of_runs = State.KILLED if ended is State.RETRIED else ended
+    _kill_runs(turn, execution_id, execution.count, of_runs)
 
 
 def _kill_runs(turn: Turn, execution_id: str, count: int, state: State) -> None:
@@ -144,5 +206,5 @@ def break_off(turn: Turn, execution_id: str, reason: str) -> None:
     if not history.current.is_terminal:
         history = transitions.enter(transitions.EXECUTION, history, State.FAILED, turn.at)
     error = f"quarantined: {reason}"
-    turn.put_execution(replace(execution, error=error, awaits="", history=history))
+    turn.put_execution(replace(execution, error=error, awaits="", due=0, history=history))
     _forget(turn, execution_id)

@@ -13,7 +13,12 @@ from hashlib import blake2b
 
 import msgspec
 
-from kestrapy.machine.commands import ExecutionRequested, JobRequested, TriggerFired
+from kestrapy.machine.commands import (
+    ExecutionRequested,
+    JobRequested,
+    Lineage,
+    TriggerFired,
+)
 from kestrapy.model.state import State, StateHistory
 from kestrapy.model.worker_group import Fallback, GroupSettings, NamespaceSettings
 
@@ -57,9 +62,11 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
 class Execution(Entity, frozen=True):
     """A live execution. count: task runs so far; the next one's ordinal.
 
-    awaits: "flow" while a FlowResolved is wanted. killing: a kill was asked for. chain: see
-    ``outputs``. paused: how many of its task runs are. ends_as: with killing, the state that
-    follows. outputs: JSON object, once it has ended.
+    awaits: "flow" while a FlowResolved is wanted, "date" until ``due``. killing: a kill was asked
+    for. chain: see ``outputs``. paused: how many of its task runs are. ends_as: with killing, the
+    state that follows. outputs: JSON object, once it has ended. due: epoch ms of the
+    ``ExecutionDue`` that is wanted, 0 for none. again: with ends_as RETRIED, when the next try
+    begins, epoch ms.
     """
 
     id: str
@@ -77,6 +84,8 @@ class Execution(Entity, frozen=True):
     paused: int = 0
     ends_as: str = ""
     outputs: str = "{}"
+    due: int = 0
+    again: int = 0
 
 
 class Content(Entity, frozen=True):
@@ -84,7 +93,7 @@ class Content(Entity, frozen=True):
     JSON, typed once started. variables: JSON object, empty: those of the flow.
 
     request is set only until the execution has started: it is the dead letter, should it be
-    refused.
+    refused. lineage: where it tries another one again.
     """
 
     inputs: str
@@ -95,6 +104,7 @@ class Content(Entity, frozen=True):
     job_requested: JobRequested | None = None
     redrives: int = 0
     variables: str = ""
+    lineage: Lineage | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):

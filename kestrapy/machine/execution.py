@@ -25,6 +25,7 @@ from kestrapy.machine.commands import (
     Claimed,
     Command,
     ExecutionCreated,
+    ExecutionDue,
     FlowResolved,
     GroupLive,
     KillRequested,
@@ -123,7 +124,7 @@ def _created(turn: Turn, command: ExecutionCreated) -> None:
     elif execution.awaits:
         turn.touch(execution.id)
     else:
-        _start(turn, execution.id)
+        _begin(turn, execution.id)
 
 
 def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
@@ -137,6 +138,7 @@ def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
             requested=command.requested,
             job_requested=command.job_requested,
             redrives=command.redrives,
+            lineage=command.lineage,
         ),
     )
     return turn.put_execution(
@@ -148,6 +150,7 @@ def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
             history=begin(State.CREATED, turn.at),
             awaits="" if command.revision else "flow",
             traceparent=command.traceparent,
+            due=command.not_before,
         )
     )
 
@@ -164,7 +167,28 @@ def _resolved(turn: Turn, command: FlowResolved) -> None:
     if command.reason:
         _refuse(turn, execution.id, command.reason)
     else:
-        _start(turn, execution.id)
+        _begin(turn, execution.id)
+
+
+def _begin(turn: Turn, execution_id: str) -> None:
+    """Start it, unless it is to wait for its date."""
+    execution = turn.execution(execution_id)
+    if execution.due > turn.at:
+        turn.put_execution(replace(execution, awaits="date"))
+        turn.touch(execution_id)
+    else:
+        turn.put_execution(replace(execution, due=0))
+        _start(turn, execution_id)
+
+
+def _execution_due(turn: Turn, command: ExecutionDue) -> None:
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if not isinstance(execution, Execution) or not execution.due or execution.due != command.due:
+        return
+    turn.at = max(turn.at, command.due)
+    if execution.awaits == "date":
+        turn.put_execution(replace(execution, awaits=""))
+        _begin(turn, execution.id)
 
 
 def _start(turn: Turn, execution_id: str) -> None:
@@ -345,7 +369,9 @@ def _kill(turn: Turn, command: KillRequested) -> None:
     if execution is None:
         until = turn.at + KILL_NOTE_KEPT
         turn.put(kill_note_key(command.execution_id), KillNote(until))
-    elif isinstance(execution, Execution) and not execution.killing:
+    elif isinstance(execution, Execution) and execution.killing:
+        turn.put_execution(endings.without_retry(execution))
+    elif isinstance(execution, Execution) and execution.history.current is not State.KILLED:
         if execution.history.current is State.CREATED:
             return endings.end(turn, execution.id, State.KILLED)
         flowables.stop(turn, execution.id, State.KILLED)
@@ -379,7 +405,7 @@ def execution_named_by(command: Command) -> str:
     """The execution that a command is about; empty where it is about several or none."""
     if isinstance(command, _OF_TASK_RUN):
         return execution_of(command.task_run_id)
-    if isinstance(command, ExecutionCreated | FlowResolved | KillRequested):
+    if isinstance(command, ExecutionCreated | FlowResolved | KillRequested | ExecutionDue):
         return command.execution_id
     return ""
 
@@ -400,6 +426,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     GroupLive: groups.live,
     SettingChanged: groups.changed,
     TimerDue: _timer_due,
+    ExecutionDue: _execution_due,
     WorkerLost: _worker_lost,
     KillRequested: _kill,
     ResumeRequested: _resume,

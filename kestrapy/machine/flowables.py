@@ -105,10 +105,12 @@ def due(turn: Turn, run: TaskRun) -> None:
             turn.put_run(run)
 
 
-def stop(turn: Turn, execution_id: str, state: State) -> None:
-    """Nothing more of the execution starts; it ends in this state."""
+def stop(turn: Turn, execution_id: str, state: State, again: int = 0) -> None:
+    """Nothing more of the execution starts; it ends in this state. again: with RETRIED, when it is
+    tried again, epoch ms.
+    """
     execution = turn.execution(execution_id)
-    turn.put_execution(replace(execution, killing=True, awaits="", ends_as=str(state)))
+    turn.put_execution(replace(execution, killing=True, awaits="", ends_as=str(state), again=again))
 
 
 def _rendered(turn: Turn, run: TaskRun, value: Any, reads: Reads) -> Any:

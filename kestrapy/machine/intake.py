@@ -70,6 +70,8 @@ def _submitted(command: ExecutionSubmitted) -> ExecutionCreated:
         inputs=command.inputs,
         labels=command.labels,
         trigger=command.trigger,
+        not_before=command.not_before,
+        lineage=command.lineage,
     )
 
 

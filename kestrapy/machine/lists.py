@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kestrapy.language.plan import Plan
+from kestrapy.language.plan import LISTENERS, Plan
 from kestrapy.machine import flowables
 from kestrapy.machine.entities import Scope, TaskRun
 from kestrapy.machine.turn import Turn
@@ -24,10 +24,17 @@ FAN_OUT = 100
 """Task runs that one command starts: a list with more values goes on by a timer, at once."""
 MOST_OPEN = 2_000
 """Task runs of a list that are open at a time, where the flow sets no limit."""
-HANDLERS = ("errors", "finally", "afterExecution")
+AFTER = "afterExecution"
+"""The last block of an execution that has its terminal state; listeners come before it."""
+HANDLERS = ("errors", "finally", AFTER)
 """Blocks that run in sequence, after all else."""
 SIDE_BY_SIDE = (Kind.PARALLEL, Kind.ORDERED, Kind.FOR_EACH, Kind.EACH_PARALLEL)
 replace = msgspec.structs.replace
+
+
+def runs_after(block: str) -> bool:
+    """Whether it is a block of an execution that has its terminal state."""
+    return block == AFTER or block.startswith(LISTENERS)
 
 
 class Start(NamedTuple):
@@ -125,7 +132,7 @@ class TaskList:
         if scope.open:
             return None
         if execution.killing:
-            return State(execution.ends_as or State.KILLED)
+            return self._stopped_as(State(execution.ends_as or State.KILLED))
         if not self._is_over() or self._goes_round() or self._following() is not None:
             return None
         if scope.killed:
@@ -134,9 +141,20 @@ class TaskList:
             return State.WARNING if self.kind is Kind.ALLOW_FAILURE else State.FAILED
         return State.WARNING if scope.warned else State.SUCCESS
 
+    def _stopped_as(self, state: State) -> State:
+        """RETRIED are executions; of their task runs, those that have failed did."""
+        if state is not State.RETRIED or self.owner == ROOT:
+            return state
+        return State.FAILED if self.scope.failed else State.KILLED
+
     @property
     def _is_main(self) -> bool:
-        return self.scope.block not in HANDLERS
+        return not (self.scope.block in HANDLERS or self._runs_after)
+
+    @property
+    def _runs_after(self) -> bool:
+        """Its tasks run one after the other, whatever these end in."""
+        return self.owner == ROOT and runs_after(self.scope.block)
 
     @property
     def _is_ordered(self) -> bool:
@@ -176,7 +194,8 @@ class TaskList:
 
     def _is_stopped(self) -> bool:
         """A failure ends a sequence; tasks side by side do not mind each other's."""
-        return self.scope.block_failed and not self._is_side_by_side
+        runs_on = self._is_side_by_side or self._runs_after
+        return self.scope.block_failed and not runs_on
 
     def _is_over(self) -> bool:
         scope = self.scope
@@ -198,9 +217,8 @@ class TaskList:
             return "tasks"
         if self._is_main and scope.failed and self.plan.tasks(self.task_id, "errors"):
             return "errors"
-        if scope.block not in ("finally", "afterExecution") and self.plan.tasks(
-            self.task_id, "finally"
-        ):
+        is_last = scope.block == "finally" or self._runs_after
+        if not is_last and self.plan.tasks(self.task_id, "finally"):
             return "finally"
         return None
 

@@ -102,7 +102,8 @@ class TaskRunSnapshot(Public, frozen=True):
 
 class ExecutionSnapshot(Public, frozen=True):
     """An execution as it is after an event, without its task runs. inputs, outputs, variables,
-    trigger: JSON.
+    trigger: JSON. originalId, attempt, began: of the first execution, which try of it this is, and
+    when that was created, epoch ms; of one that tries no other again "", 1 and 0.
     """
 
     state: State
@@ -113,6 +114,9 @@ class ExecutionSnapshot(Public, frozen=True):
     variables: str
     trigger: str | None
     error: str
+    original_id: str = ""
+    attempt: int = 1
+    began: int = 0
 
 
 class ExecutionEvent(Public, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from kestrapy.machine.entities import Attempt, Content, Execution, TaskRun
@@ -32,7 +34,15 @@ def execution_snapshot(execution: Execution, content: Content, variables: str) -
         if trigger is None
         else _trigger_text(trigger.id, trigger.type, trigger.variables),
         error=execution.error,
+        **_lineage(content),
     )
+
+
+def _lineage(content: Content) -> dict[str, Any]:
+    if content.lineage is None:
+        return {}
+    given: dict[str, Any] = msgspec.structs.asdict(content.lineage)
+    return given
 
 
 def _trigger_text(trigger_id: str, trigger_type: str, variables: str) -> str:

@@ -14,7 +14,14 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from kestrapy.errors import RecordRefused, UnknownLogicVersion
-from kestrapy.machine.commands import Command, LogicVersion, Source, TimerDue, TriggerDue
+from kestrapy.machine.commands import (
+    Command,
+    ExecutionDue,
+    LogicVersion,
+    Source,
+    TimerDue,
+    TriggerDue,
+)
 from kestrapy.machine.entities import Entity, EntityMap
 from kestrapy.machine.execution import Step
 from kestrapy.machine.outputs import Output
@@ -186,7 +193,7 @@ def _due_of(command: Command) -> int:
     """A timer's time counts as passed once it was obeyed, though its record may be older by the
     log's clock.
     """
-    return command.due if isinstance(command, TimerDue | TriggerDue) else 0
+    return command.due if isinstance(command, TimerDue | ExecutionDue | TriggerDue) else 0
 
 
 def _require_known(version: int) -> None:

@@ -20,10 +20,11 @@ from kestrapy.errors import RoutingProblem
 from kestrapy.language.expression import has_expression, render_value
 from kestrapy.language.reads import reads_of
 from kestrapy.language.worker_groups import unfit_fallback
-from kestrapy.machine import groups, routing, transitions
+from kestrapy.machine import flowables, groups, routing, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
 from kestrapy.machine.entities import (
     Attempt,
+    Execution,
     Holder,
     LastRun,
     TaskRun,
@@ -36,6 +37,7 @@ from kestrapy.machine.retry import retry_delay
 from kestrapy.machine.routing import Route
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
+from kestrapy.model.flow import Retry
 from kestrapy.model.state import State, begin
 from kestrapy.model.worker_group import DEFAULT_LANE, Fallback
 
@@ -299,7 +301,7 @@ def accept(turn: Turn, run: TaskRun, result: Result) -> State | None:
     run = turn.put_run(replace(run, outputs=outputs, error=error, failures=failures))
     if state is State.FAILED:
         return None if _retried(turn, run) else State.FAILED
-    retry = turn.plan(turn.execution(run.execution_id)).task(run.task_id).retry
+    retry = turn.plan(turn.execution(run.execution_id)).retry(run.task_id)
     if state is State.SUCCESS and failures and retry and retry.warning_on_retry:
         return State.WARNING
     return state
@@ -318,8 +320,11 @@ def _problem_of(outputs: str) -> str:
 
 def _retried(turn: Turn, run: TaskRun) -> bool:
     execution = turn.execution(run.execution_id)
-    retry = turn.plan(execution).task(run.task_id).retry
+    retry = turn.plan(execution).retry(run.task_id)
     if retry is None or execution.killing:
+        return False
+    if retry.behavior == "CREATE_NEW_EXECUTION":
+        _retry_execution(turn, execution, retry)
         return False
     began = run.attempts[0].history.start
     delay = retry_delay(retry, run.failures, turn.at - began, run.id)
@@ -328,6 +333,18 @@ def _retried(turn: Turn, run: TaskRun) -> bool:
     history = transitions.enter(transitions.TASK_RUN, run.history, State.RETRYING, turn.at)
     turn.put_run(replace(run, history=history, worker_id="", due=turn.at + delay))
     return True
+
+
+def _retry_execution(turn: Turn, execution: Execution, retry: Retry) -> None:
+    """The whole execution is tried again, if there is a next try: this one stops."""
+    if execution.history.current.is_terminal:
+        return
+    lineage = turn.content(execution.id).lineage
+    attempt = 1 if lineage is None else lineage.attempt
+    began = execution.history.start if lineage is None else lineage.began
+    delay = retry_delay(retry, attempt, turn.at - began, execution.id)
+    if delay is not None:
+        flowables.stop(turn, execution.id, State.RETRIED, again=turn.at + delay)
 
 
 def take_back(turn: Turn, run: TaskRun) -> State | None:

@@ -3,8 +3,8 @@ written.
 
 ::
 
-    execution   CREATED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED
-                   │         ▲ │ └────▶ KILLING ──▶ KILLED
+    execution   CREATED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED | RETRIED
+                   │         ▲ │ └────▶ KILLING ──▶ KILLED | RETRIED
                    │         └─┴─ PAUSED ─┘
                    └──▶ FAILED (refused) | KILLED
 
@@ -33,9 +33,9 @@ _KILLED = _ENDS | {S.CANCELLED}
 
 EXECUTION: Table = {
     S.CREATED: frozenset({S.RUNNING, S.FAILED, S.KILLED}),
-    S.RUNNING: _KILLED | {S.KILLING, S.PAUSED},
+    S.RUNNING: _KILLED | {S.KILLING, S.PAUSED, S.RETRIED},
     S.PAUSED: frozenset({S.RUNNING, S.FAILED, S.KILLING}),
-    S.KILLING: _KILLED,
+    S.KILLING: _KILLED | {S.RETRIED},
 }
 TASK_RUN: Table = {
     S.CREATED: _ENDS | {S.SUBMITTED, S.RUNNING, S.SKIPPED},

@@ -12,6 +12,7 @@ import msgspec
 
 from kestrapy.model.inputs import Input as Input
 from kestrapy.model.inputs import InputType
+from kestrapy.model.state import State
 from kestrapy.model.worker_group import WorkerGroupRef as WorkerGroupRef
 
 TENANT = "main"
@@ -32,7 +33,8 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     type constant: every ``interval`` ms. exponential: ``interval`` × ``delay_factor`` ^ (attempt -
     1), at most ``max_interval``. random: between ``min_interval`` and ``max_interval``, seeded by
     the task run and attempt. max_attempts: attempts in all, 0 for no limit. max_duration: ms since
-    the first attempt, 0 for no limit.
+    the first attempt, 0 for no limit. behavior CREATE_NEW_EXECUTION: the whole execution is tried
+    again, as another one; attempts are those of executions then.
     """
 
     type: Literal["constant", "exponential", "random"]
@@ -43,6 +45,7 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     max_attempts: int = 0
     max_duration: int = 0
     warning_on_retry: bool = False
+    behavior: Literal["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"] = "RETRY_FAILED_TASK"
 
 
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -92,6 +95,24 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     required: bool = True
 
 
+class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an execution is asked. type ExecutionStatus: whether its state is in ``within`` (empty:
+    any) and not in ``without``. type Expression: whether ``expression`` gives true.
+    """
+
+    type: Literal["ExecutionStatus", "Expression"]
+    within: tuple[State, ...] = ()
+    without: tuple[State, ...] = ()
+    expression: str = ""
+
+
+class Listener(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tasks that run once an execution has its last state, if all conditions hold."""
+
+    tasks: tuple[Task, ...]
+    conditions: tuple[Condition, ...] = ()
+
+
 class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     """A trigger of a flow. properties: what the type adds, such as a Schedule's cron and
     timezone.
@@ -108,7 +129,8 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     """A flow's revision. revision: 1 and up; 0 before it is saved. source: the YAML as it was
-    written. after_execution: tasks that run once the execution has its last state.
+    written. after_execution: tasks that run once the execution has its last state, after those of
+    listeners. retry: of tasks that have none, nor are in a task that has one.
     """
 
     id: str
@@ -127,3 +149,5 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     triggers: tuple[Trigger, ...] = ()
     worker_group: WorkerGroupRef | None = None
     source: str = ""
+    listeners: tuple[Listener, ...] = ()
+    retry: Retry | None = None

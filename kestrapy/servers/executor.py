@@ -13,7 +13,7 @@ from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.plan import Plan
 from kestrapy.machine import stage
-from kestrapy.machine.commands import FlowResolved, Heartbeat, TimerDue
+from kestrapy.machine.commands import ExecutionDue, FlowResolved, Heartbeat, TimerDue
 from kestrapy.machine.entities import Content, Entity, Execution, TaskRun, content_key
 from kestrapy.machine.folds import ExecutionFold, admission_fold, intake_fold, leases_fold
 from kestrapy.machine.turn import ContentMissing, Rules
@@ -83,7 +83,7 @@ class Watch:
 
     def observe(self, key: str, entity: Entity | None) -> None:
         self.groups.index.observe(key, entity)
-        if isinstance(entity, Execution) and entity.awaits:
+        if isinstance(entity, Execution) and entity.awaits == "flow":
             self.awaiting.setdefault(key, 0)
         elif self.awaiting:
             self.awaiting.pop(key, None)
@@ -223,10 +223,12 @@ class ExecutorDuties:
 
 
 def _due(entity: Entity) -> int:
-    return entity.due if isinstance(entity, TaskRun) else 0
+    return entity.due if isinstance(entity, TaskRun | Execution) else 0
 
 
-def _timer(entity: Entity) -> TimerDue:
+def _timer(entity: Entity) -> TimerDue | ExecutionDue:
+    if isinstance(entity, Execution):
+        return ExecutionDue(entity.id, entity.due)
     if not isinstance(entity, TaskRun):
         raise TypeError(f"{type(entity).__name__} has no timer")
     return TimerDue(entity.id, entity.due)

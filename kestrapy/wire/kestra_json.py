@@ -22,7 +22,7 @@ from kestrapy.machine.outputs import (
     TaskRunSnapshot,
     TriggerEvent,
 )
-from kestrapy.model.flow import TENANT, Flow, Input, Retry, Task, Trigger, WorkerGroupRef
+from kestrapy.model.flow import TENANT, Flow, Input, Listener, Retry, Task, Trigger, WorkerGroupRef
 from kestrapy.model.instants import iso_date
 
 CASES = "cases."
@@ -64,7 +64,11 @@ def execution_json(
         "variables": msgspec.json.decode(snapshot.variables),
         "labels": labels_json(snapshot.labels),
         "state": state_json(snapshot.histories),
-        "originalId": execution_id,
+        "originalId": snapshot.original_id or execution_id,
+        "metadata": {
+            "attemptNumber": snapshot.attempt,
+            "originalCreatedDate": iso_date(snapshot.began or snapshot.histories[0].at),
+        },
         "deleted": False,
         "taskRunList": [{**place, **_task_run_json(run)} for run in runs],
     }
@@ -212,6 +216,10 @@ def flow_json(flow: Flow, revision: FlowRevision, *, with_source: bool = True) -
     )
     found |= _filled(**{"finally": _tasks_json(flow.finally_)})
     found |= _filled(afterExecution=_tasks_json(flow.after_execution))
+    found |= _filled(
+        retry=None if flow.retry is None else _retry_json(flow.retry),
+        listeners=[_listener_json(it) for it in flow.listeners],
+    )
     if with_source:
         found["source"] = revision.source
     return found
@@ -301,12 +309,22 @@ def _retry_json(retry: Retry) -> Json:
         minInterval=time(retry.min_interval),
         maxDuration=time(retry.max_duration),
         warningOnRetry=retry.warning_on_retry,
+        behavior=retry.behavior,
     )
     if retry.type == "exponential":
         found["delayFactor"] = retry.delay_factor
     if retry.max_attempts:
         found["maxAttempts"] = retry.max_attempts
     return found
+
+
+def _listener_json(listener: Listener) -> Json:
+    conditions = [
+        {"type": f"io.kestra.plugin.core.condition.{it.type}"}
+        | _filled(**{"in": list(it.within), "notIn": list(it.without)}, expression=it.expression)
+        for it in listener.conditions
+    ]
+    return {"tasks": _tasks_json(listener.tasks)} | _filled(conditions=conditions)
 
 
 def _input_json(it: Input) -> Json:

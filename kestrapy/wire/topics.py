@@ -89,6 +89,7 @@ EXECUTIONS = Topic(
         c.KillRequested,
         c.ResumeRequested,
         c.TimerDue,
+        c.ExecutionDue,
         c.Undeliverable,
         c.WorkerLost,
         c.NoWorker,

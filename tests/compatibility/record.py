@@ -20,6 +20,7 @@ from kestrapy.machine.commands import (
     Heartbeat,
     Held,
     JobRequested,
+    Lineage,
     Suspect,
     TriggerDefined,
     TriggerDefinition,
@@ -49,6 +50,7 @@ OTHERS: dict[str, list[Command]] = {
         JobRequested("k2", "gpu", "a.b.Return", '{"format":"hi"}', '{"a":[1,2]}'),
         ExecutionSubmitted("id", "n", "f", 3, trigger=TriggerFired("daily", "schedule", UID)),
         ExecutionRequested("", "n", "f"),
+        ExecutionSubmitted("id2", "n", "f", 3, not_before=9_000, lineage=Lineage("id", 2, 1_000)),
     ],
     "admission": [
         FlowSaveRequested("n", "f", "one", triggers=(DAILY,)),

@@ -10,9 +10,10 @@ import json
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from kestrapy.model.flow import Flow, Task
 from kestrapy.testing import ObservedExecution
 from tests.conformance.given import Unread
 from tests.conformance.story import Story, read, shown, text
@@ -181,17 +182,21 @@ def one_run_each(story: Story, match: re.Match[str]) -> None:
         assert len(story.runs(name)) == 1, f"{len(story.runs(name))} runs of {name}"
 
 
-BLOCKS = {"main": "tasks", "finally": "finally_", "afterExecution": "after_execution"}
+def tasks_in(flow: Flow, block: str) -> Sequence[Task]:
+    """Of a block, as the table calls it."""
+    if block == "listener":
+        return [task for listener in flow.listeners for task in listener.tasks]
+    names = {"main": "tasks", "finally": "finally_", "afterExecution": "after_execution"}
+    found: Sequence[Task] = getattr(flow, names[block])
+    return found
 
 
 @reads(r"order (main(?:, (?:finally|listener|afterExecution))+)")
 def blocks_in_this_order(story: Story, match: re.Match[str]) -> None:
     flow = story.test.flows[0]
-    wanted = [
-        [task.id for task in getattr(flow, BLOCKS.get(name, name))] for name in match[1].split(", ")
-    ]
+    wanted = [task.id for name in match[1].split(", ") for task in tasks_in(flow, name)]
     found = [it.task_id for it in story.execution.task_runs]
-    assert found == [task_id for block in wanted for task_id in block], f"order {found}"
+    assert found == wanted, f"order {found}"
 
 
 @reads(r"last is ([\w-]+), starts after the execution's own end date")

@@ -150,7 +150,18 @@ def test_retries(retry: str, expected: Retry) -> None:
         ("tenantId: other", "tenantId", "'other' is unknown: expected one of main"),
         ("concurrency: {limit: 1}", "concurrency", "`concurrency` is not supported yet"),
         ("sla: []", "sla", "not supported yet"),
-        ("retry: {}", "retry", "not supported yet"),
+        ("retry: {}", "retry", "`type` is required"),
+        ("listeners: [{tasks: []}]", "listeners[0].tasks", "must not be empty"),
+        (
+            "listeners: [{tasks: [{id: l, type: echo, message: m}], conditions: [{type: Sunny}]}]",
+            "listeners[0].conditions[0].type",
+            "Invalid type: Sunny",
+        ),
+        (
+            "listeners: [{tasks: [{id: l, type: echo, message: m}], tsks: []}]",
+            "listeners[0].tsks",
+            "unknown property `tsks`; did you mean `tasks`?",
+        ),
         ("sla: []", "sla", "not supported yet"),
         ("labels: {system.x: y}", "labels.system.x", "offending label: system.x=y"),
         ("labels: {a: }", "labels.a", "text that is not empty, got null"),
@@ -242,9 +253,9 @@ def test_problems_of_a_flow(properties: str, path: str, message: str) -> None:
             "below",
         ),
         (
-            "retry: {type: constant, interval: PT1S, behavior: CREATE_NEW_EXECUTION}",
+            "retry: {type: constant, interval: PT1S, behavior: CREATE}",
             "retry.behavior",
-            "only RETRY_FAILED_TASK is supported yet",
+            "expected one of RETRY_FAILED_TASK, CREATE_NEW_EXECUTION",
         ),
         (
             "retry: {type: exponential, interval: PT1S, maxInterval: PT2S, delayFactor: 0.5}",
@@ -411,7 +422,6 @@ def test_an_unknown_property_is_refused_though_it_holds_an_expression() -> None:
     "name, value",
     [
         ("timeout", "PT5S"),
-        ("retry", "{type: constant, interval: PT1S}"),
         ("logLevel", "WARN"),
         ("workerGroup", "{key: gpu}"),
         ("workerSelector", "{tags: [x]}"),

@@ -134,6 +134,7 @@ finally:
         "maxInterval": "PT10S",
         "delayFactor": 2.0,
         "maxAttempts": 3,
+        "behavior": "RETRY_FAILED_TASK",
     }
     assert found["finally"][0]["id"] == "last"
     assert not {"errors", "triggers", "description", "outputs"} & set(found)
