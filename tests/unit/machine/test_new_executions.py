@@ -46,7 +46,7 @@ def test_a_failed_task_ends_its_execution_and_another_one_follows() -> None:
     (submitted,) = driver.of(ExecutionSubmitted)
     assert submitted.lineage == Lineage(EXECUTION_ID, 2, 1_005)
     assert submitted.not_before == driver.at + 10_000
-    assert submitted.labels == {"x": "y"}
+    assert submitted.labels == {"x": "y", "system.correlationId": EXECUTION_ID}
     assert shard_of(submitted.execution_id) == shard_of(EXECUTION_ID)
     second = follow(driver)
     assert second.ended == "RETRIED"
