@@ -17,7 +17,7 @@ from kestrapy.cli.live import LiveView
 from kestrapy.config import Settings
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, Problem
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.inputs import resolve_inputs, seal_secrets
+from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
 from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, LogEntry, TaskRunSnapshot
 from kestrapy.model.declaring import declared_groups
 from kestrapy.model.flow import Flow
@@ -100,6 +100,8 @@ def store_files(
 
 def check_inputs(flow: Flow, given: dict[str, Any]) -> None:
     """Raises InputRefused before anything runs."""
+    if unknown := undeclared(flow, given):
+        raise InputRefused(unknown)
     resolve_inputs(flow, given, {"flow": {"id": flow.id, "namespace": flow.namespace}})
 
 

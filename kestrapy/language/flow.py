@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from kestrapy.errors import FlowRefused, Problem
+from kestrapy.language.dashed_references import check_references
 from kestrapy.language.fields import Fields, plain, unique
 from kestrapy.language.flow_conditions import read_listeners
 from kestrapy.language.flow_inputs import read_inputs
 from kestrapy.language.flow_outputs import read_outputs
 from kestrapy.language.flow_tasks import Reading, read_block, read_retry
 from kestrapy.language.flow_triggers import read_triggers
-from kestrapy.language.input_references import check_references
 from kestrapy.language.plugin_defaults import SPELLINGS, with_defaults
 from kestrapy.language.problems import Problems, shown
 from kestrapy.language.worker_groups import Declared, read_worker_group
@@ -74,6 +74,7 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
     fields.choice("tenantId", ("main",), "main")
     fields.refuse(NOT_YET)
     fields.some("tasks", "`tasks` must have a task")
+    outputs = fields.each("outputs")
     flow = Flow(
         id=fields.identifier("id", FLOW_ID, 100),
         namespace=fields.identifier("namespace", NAMESPACE, 150),
@@ -83,7 +84,7 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         labels=_read_labels(fields),
         variables=_read_variables(fields),
         inputs=read_inputs(fields),
-        outputs=read_outputs(fields),
+        outputs=read_outputs(outputs),
         tasks=read_block(fields, "tasks", reading),
         errors=read_block(fields, "errors", reading),
         finally_=read_block(fields, "finally", reading),
@@ -97,7 +98,7 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
     for name in SPELLINGS:  # they are in the tasks by now
         fields.take(name)
     unique(reading.tasks, "task")
-    check_references(flow.inputs, reading.tasks)
+    check_references([it.id for it in flow.inputs], reading.tasks, outputs)
     fields.close()
     return flow
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kestrapy.language.fields import Fields, unique
 from kestrapy.language.flow_inputs import INPUT_ID, read_type
 from kestrapy.model.flow import Output
 
 
-def read_outputs(flow: Fields) -> tuple[Output, ...]:
-    found = flow.each("outputs")
-    unique(found, "output")
-    return tuple(_read_output(each) for each in found)
+def read_outputs(given: Sequence[Fields]) -> tuple[Output, ...]:
+    """given: each item of ``outputs``."""
+    unique(given, "output")
+    return tuple(_read_output(each) for each in given)
 
 
 def _read_output(fields: Fields) -> Output:

@@ -31,10 +31,11 @@ def resolve_inputs(
     given: by id, or nested as the result is; secrets as ``seal_secrets`` leaves them. variables:
     what defaults and conditions may read; ``inputs`` in them are those declared before, and those
     that the input depends on. One that is not required and not given is null, and so is one whose
-    condition is false, whatever was given. Raises InputRefused with every problem found.
+    condition is false, whatever was given. What the flow does not declare is left out
+    (``undeclared``). Raises InputRefused with every problem found.
     """
     problems: list[Problem] = []
-    values, unknown = _by_id(flow, given)
+    values, _ = _by_id(flow, given)
     found: dict[str, Any] = {}
     asked: dict[str, bool] = {}
     for declared in in_order(flow.inputs):
@@ -49,10 +50,16 @@ def resolve_inputs(
         except (Unfit, ExpressionError) as error:
             asked[declared.id] = False
             problems += _invalid(declared.id, error)
-    problems += [_unknown(name, flow) for name in unknown]
     if problems:
         raise InputRefused(problems)
     return _nested((declared.id, found[declared.id]) for declared in flow.inputs)
+
+
+def undeclared(flow: Flow, given: Mapping[str, Any]) -> list[Problem]:
+    """What was given and is no input of the flow. Kestra leaves it out, and so do executions; who
+    asks for one by hand is better told at once.
+    """
+    return [_unknown(name, flow) for name in _by_id(flow, given)[1]]
 
 
 def seal_secrets(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
-from kestrapy.language.inputs import hide_secrets, resolve_inputs
+from kestrapy.language.inputs import hide_secrets, resolve_inputs, undeclared
 from kestrapy.language.reads import Reads
 from kestrapy.language.values import offending_label
 from kestrapy.machine import blocks, endings, flowables, groups, task_runs, transitions
@@ -55,12 +55,14 @@ from kestrapy.machine.entities import (
     run_key,
 )
 from kestrapy.machine.lists import ROOT
-from kestrapy.machine.outputs import Output, Refusal
+from kestrapy.machine.outputs import LogEntry, Output, Refusal
 from kestrapy.machine.turn import ContentMissing, Rules, Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import CORRELATION_ID, Flow
 from kestrapy.model.state import State, begin
 
+LEFT_OUT_TOLD = 20
+"""Lines, at most, about inputs that a flow does not declare."""
 DEAD_KEPT = 24 * 3600 * 1000
 """ms for which a lost worker is known: its lease was over long before."""
 KILL_NOTE_KEPT = 24 * 3600 * 1000
@@ -228,7 +230,28 @@ def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow
         return content.inputs
     reads = Reads((("flow",), ("execution",), ("labels",), ("vars",), ("trigger",)))
     variables = variables_of(turn, execution, turn.plan(execution), reads, None)
-    return msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
+    typed = msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
+    for number, problem in enumerate(undeclared(flow, given)[:LEFT_OUT_TOLD]):
+        _warn(turn, execution, number, f"{problem.message}: it is left out")
+    return typed
+
+
+def _warn(turn: Turn, execution: Execution, sequence: int, message: str) -> None:
+    """A log line of the execution, of none of its task runs."""
+    entry = LogEntry(
+        execution_id=execution.id,
+        task_run_id="",
+        epoch=0,
+        attempt=0,
+        sequence=sequence,
+        at=turn.at,
+        level="WARN",
+        message=message,
+        namespace=execution.namespace,
+        flow_id=execution.flow_id,
+        task_id="",
+    )
+    turn.emit(entry, execution.id)
 
 
 def _hide_secrets(turn: Turn, execution: Execution, content: Content) -> None:

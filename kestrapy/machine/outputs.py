@@ -175,7 +175,10 @@ class TriggerEvent(Public, frozen=True):
 
 
 class LogEntry(Public, frozen=True):
-    """A line that a task run logged. sequence: its place among the epoch's lines."""
+    """A line that a task run logged. sequence: its place among the epoch's lines.
+
+    task_run_id, task_id: empty where the line is the execution's own.
+    """
 
     execution_id: str
     task_run_id: str

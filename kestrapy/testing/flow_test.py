@@ -9,9 +9,9 @@ from typing import Any, Self
 
 import msgspec
 
-from kestrapy.errors import NotFound, UserError
+from kestrapy.errors import InputRefused, NotFound, UserError
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.inputs import resolve_inputs, seal_secrets
+from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
 from kestrapy.machine.commands import ExecutionSubmitted, KillRequested
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
 from kestrapy.model.flow import Flow, Task
@@ -164,6 +164,8 @@ class FlowTest:
         flow = self._flow(flow_id)
         token = self.servers.parts.entropy.token()
         execution_id = derive_execution_id(0, self.now, token)
+        if unknown := undeclared(flow, inputs or {}):
+            raise InputRefused(unknown)
         given = self._stored(flow, execution_id, inputs or {})
         given = seal_secrets(flow, given, self.servers.cipher.encrypt)
         resolve_inputs(flow, given, {"flow": {"id": flow.id, "namespace": flow.namespace}})

@@ -145,9 +145,8 @@ def log_json(entry: LogEntry) -> Json:
         "tenantId": TENANT,
         "namespace": entry.namespace,
         "flowId": entry.flow_id,
-        "taskId": entry.task_id,
         "executionId": entry.execution_id,
-        "taskRunId": entry.task_run_id,
+        **_filled(taskId=entry.task_id, taskRunId=entry.task_run_id),
         # Kestra counts attempts from 0 here.
         "attemptNumber": max(0, entry.attempt - 1),
         "timestamp": iso_date(entry.at),

@@ -186,3 +186,28 @@ def test_an_input_with_a_dash_is_not_named_by_dots() -> None:
         "Invalid input reference: use inputs[key-name] instead of inputs.key-name"
     )
     assert problem.message.endswith("write inputs['my-key'], offending tasks: [t]")
+
+
+def test_outputs_of_a_task_with_a_dash_are_not_named_by_dots() -> None:
+    source = (
+        "id: f\nnamespace: n\ntasks:\n"
+        "- {id: a-b, type: echo, message: m}\n"
+        "- {id: t, type: echo, message: '{{ outputs.a-b.value }}'}\n"
+        "- {id: u, type: echo, message: '{{ 1 + outputs.a-b.value }} {{ outputs.a-b }}'}\n"
+        "- {id: fine, type: echo, message: \"outputs.a-b {{ outputs['a-b'] }} {{ 5 }}\"}\n"
+        "- {id: a, type: echo, message: '{{ outputs.a-c }}'}\n"
+        "outputs: [{id: o, type: STRING, value: '{{ outputs.a-b.value }}'}]\n"
+    )
+    found = problems(source)
+    assert [(it.path, it.line) for it in found] == [("tasks[1]", 5), ("outputs[0]", 9)]
+    assert found[0].message.startswith("Invalid output reference: ")
+    assert found[0].message.endswith("write outputs['a-b'], offending tasks: [t, u]")
+    assert found[1].message.endswith("write outputs['a-b'], offending outputs: [o]")
+
+
+def test_a_dash_in_the_id_of_an_input_within_others() -> None:
+    tasks = "tasks: [{id: t, type: echo, message: '{{ inputs.group.my-key.x }}'}]"
+    (problem,) = problems(
+        f"id: f\nnamespace: n\ninputs: [{{id: group.my-key, type: JSON}}]\n{tasks}"
+    )
+    assert problem.message.endswith("write inputs['group.my-key'], offending tasks: [t]")

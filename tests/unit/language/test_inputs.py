@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kestrapy.errors import InputRefused
 from kestrapy.language.input_values import TYPES
-from kestrapy.language.inputs import resolve_inputs, seal_secrets
+from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
 from kestrapy.model.flow import Flow, Input
 from kestrapy.model.inputs import ENCRYPTED, SECRET_DEFAULT, DependsOn
 
@@ -19,7 +19,11 @@ SEALED = {"type": ENCRYPTED, "value": "c2VhbGVk"}
 
 
 def resolve(inputs: list[Input], given: dict[str, Any], **variables: Any) -> dict[str, Any]:
-    return resolve_inputs(Flow("f", "n", (), inputs=tuple(inputs)), given, variables)
+    return resolve_inputs(flow_of(inputs), given, variables)
+
+
+def flow_of(inputs: list[Input]) -> Flow:
+    return Flow("f", "n", (), inputs=tuple(inputs))
 
 
 def messages(inputs: list[Input], given: dict[str, Any]) -> list[str]:
@@ -181,13 +185,17 @@ def test_dots_build_maps() -> None:
     assert resolve(inputs, expected) == expected
 
 
-def test_unknown_inputs_are_refused() -> None:
+def test_what_is_not_declared_is_left_out_and_can_be_told() -> None:
     inputs = [Input("count", "INT"), Input("n.a", "INT", required=False)]
-    assert messages(inputs, {"cuont": 1, "count": 1, "n": {"b": 1}}) == [
+    given = {"cuont": 1, "count": 1, "n": {"b": 1}}
+    assert resolve(inputs, given) == {"count": 1, "n": {"a": None}}
+    assert [it.message for it in undeclared(flow_of(inputs), given)] == [
         "Unknown input `cuont`; did you mean `count`? (expected: count, n.a)",
         "Unknown input `n.b`; did you mean `n.a`? (expected: count, n.a)",
     ]
-    assert messages([], {"x": 1}) == ["Unknown input `x` (the flow has no inputs)"]
+    (problem,) = undeclared(flow_of([]), {"x": 1})
+    assert problem.message == "Unknown input `x` (the flow has no inputs)"
+    assert undeclared(flow_of(inputs), {"count": 1}) == []
 
 
 _json = st.recursive(

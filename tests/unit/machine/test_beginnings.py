@@ -23,7 +23,7 @@ from kestrapy.machine.entities import Ended, Execution, KillNote, kill_note_key
 from kestrapy.machine.execution import KILL_NOTE_KEPT
 from kestrapy.machine.folds import ExecutionFold
 from kestrapy.machine.intake import inline_flow
-from kestrapy.machine.outputs import ExecutionEvent, Job, Refusal
+from kestrapy.machine.outputs import ExecutionEvent, Job, LogEntry, Refusal
 from kestrapy.machine.stage import Position, Stage
 from kestrapy.machine.turn import Rules
 from kestrapy.model.flow import CORRELATION_ID, Task
@@ -123,7 +123,6 @@ WITH_INPUTS = flow(
     [
         ("{}", "Missing required input:count"),
         ('{"count":"many"}', "Invalid value for input `count`"),
-        ('{"count":1,"colour":2}', "Unknown input `colour`"),
         ("[1]", "must be a JSON object"),
         ('{"count":', "truncated"),
     ],
@@ -133,6 +132,14 @@ def test_inputs_that_do_not_fit(inputs: str, reason: str) -> None:
     assert (driver.jobs, driver.ended) == ([], "FAILED")
     assert reason in driver.snapshot().error
     assert [it.record for it in driver.of(Refusal)] == [REQUEST]
+
+
+def test_an_input_that_is_not_declared_is_left_out_with_a_warning() -> None:
+    driver = Driver(WITH_INPUTS).create(inputs='{"count":1,"colour":"secret"}')
+    assert json.loads(driver.snapshot().inputs) == {"count": 1, "name": "you"}
+    (line,) = driver.of(LogEntry)
+    assert (line.level, line.task_run_id, line.task_id) == ("WARN", "", "")
+    assert line.message.startswith("Unknown input `colour`") and "secret" not in line.message
 
 
 def test_inputs_are_typed_and_defaults_filled_in() -> None:
