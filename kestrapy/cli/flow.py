@@ -14,6 +14,7 @@ from kestrapy.cli.run import OutputFormat
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
+from kestrapy.language.flow_triggers import require_runnable
 from kestrapy.model.declaring import declared_groups
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
@@ -98,6 +99,7 @@ def validate_file(path: Path, groups: Mapping[str, GroupSettings] | None) -> boo
     try:
         text = path.read_text(encoding="utf-8")
         flow = parse_flow(text, REGISTRY, groups=groups)
+        require_runnable(flow, REGISTRY)
     except (OSError, UnicodeDecodeError) as error:
         stderr.print(f"{path}: can't be read: {error}")
         return False

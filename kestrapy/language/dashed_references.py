@@ -1,5 +1,5 @@
-"""References by dots to an input or a task whose id has a dash: an expression subtracts there, which
-its author does not expect.
+"""References by dots to an input or a task whose id has a dash: an expression subtracts there, and
+its author does not expect that.
 """
 
 from __future__ import annotations

@@ -9,17 +9,18 @@ from typing import Any
 
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.dashed_references import check_references
-from kestrapy.language.fields import Fields, plain, unique
-from kestrapy.language.flow_conditions import read_listeners
+from kestrapy.language.fields import Fields, unique
 from kestrapy.language.flow_inputs import read_inputs
 from kestrapy.language.flow_outputs import read_outputs
 from kestrapy.language.flow_tasks import Reading, read_block, read_retry
 from kestrapy.language.flow_triggers import read_triggers
+from kestrapy.language.labels import read_labels
+from kestrapy.language.listeners import read_listeners
 from kestrapy.language.plugin_defaults import SPELLINGS, with_defaults
 from kestrapy.language.problems import Problems, shown
 from kestrapy.language.worker_groups import Declared, read_worker_group
 from kestrapy.language.yaml_source import parse
-from kestrapy.model.flow import SYSTEM_LABELS, Flow
+from kestrapy.model.flow import Flow
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import GroupSettings
 
@@ -81,7 +82,7 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         revision=fields.integer("revision", 1, 0),
         description=fields.text("description"),
         disabled=fields.flag("disabled"),
-        labels=_read_labels(fields),
+        labels=read_labels(fields),
         variables=_read_variables(fields),
         inputs=read_inputs(fields),
         outputs=read_outputs(outputs),
@@ -107,37 +108,3 @@ def _read_variables(fields: Fields) -> dict[str, Any]:
     variables = fields.mapping("variables")
     fields.problems.add_expressions((*fields.path, "variables"), variables)
     return variables
-
-
-def _read_labels(fields: Fields) -> dict[str, str]:
-    """Labels from a map, or from a list of maps with key and value."""
-    labels: dict[str, str] = {}
-    if fields.is_list("labels"):
-        for each in fields.each("labels"):
-            key = each.required("key")
-            _add_label(labels, key, each, "value")
-            each.close()
-        return labels
-    given = fields.mapping("labels")
-    each = Fields(given, (*fields.path, "labels"), fields.problems)
-    for key in given:
-        _add_label(labels, key, each, key)
-    return labels
-
-
-def _add_label(labels: dict[str, str], key: str, fields: Fields, name: str) -> None:
-    """Keep the property ``name`` of fields as the label ``key``."""
-    value = fields.take(name)
-    if key.startswith(SYSTEM_LABELS) and key != "system.readOnly":
-        offender = f"{key}={value}"
-        fields.add(
-            name, f"System labels can only be set by Kestra itself, offending label: {offender}"
-        )
-    if key in labels:
-        fields.add(name, f"Duplicate label with key [{key}]: keep one of them")
-    if isinstance(value, str) and value:
-        labels[key] = value
-    elif isinstance(value, bool | int | float):
-        labels[key] = plain(value)
-    else:
-        fields.add(name, f"a label's value is text that is not empty, got {shown(value)}")

@@ -81,7 +81,7 @@ def _read_ordered(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
     depends_on: dict[str, tuple[str, ...]] = {}
     items = fields.each("tasks")
     for item in items:
-        if not isinstance(item.take("task"), dict):
+        if not item.has("task"):
             item.problems.add(item.path, "`task` is required: a map with id and type")
             item.rest()
             continue

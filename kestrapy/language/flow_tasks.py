@@ -30,12 +30,15 @@ NOT_YET = ("assets", "logToFile", "taskCache", "version")
 
 @dataclass
 class Reading:
-    """What reading tasks and triggers needs. tasks: those read so far, children included."""
+    """What reading tasks and triggers needs. tasks, conditions: those read so far, with all that is
+    in them.
+    """
 
     registry: Registry
     problems: Problems
     declared: Declared
     tasks: list[Fields] = field(default_factory=list)
+    conditions: list[Fields] = field(default_factory=list)
 
 
 def read_block(parent: Fields, name: str, reading: Reading) -> tuple[Task, ...]:

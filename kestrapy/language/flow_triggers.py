@@ -2,45 +2,77 @@
 
 from __future__ import annotations
 
-from kestrapy.language.fields import Fields, unique
-from kestrapy.language.flow_tasks import TASK_ID, Reading, invalid_type
-from kestrapy.language.typed_properties import check_properties, property_names
-from kestrapy.model.flow import Trigger
+from typing import Any
 
-NOT_YET = {
-    *("conditions", "failOnTriggerError", "labels", "logLevel"),
-    *("logToFile", "stopAfter", "version"),
-}
-"""Core properties of a trigger that Kestra knows; one that the type's model has is the model's."""
+from kestrapy.errors import FlowRefused, Problem
+from kestrapy.language.conditions import read_conditions
+from kestrapy.language.fields import Fields, unique
+from kestrapy.language.flow_tasks import LOG_LEVELS, TASK_ID, Reading, invalid_type
+from kestrapy.language.labels import read_labels
+from kestrapy.language.problems import near
+from kestrapy.language.typed_properties import check_properties
+from kestrapy.language.worker_groups import read_worker_group
+from kestrapy.language.yaml_source import parse, path_text
+from kestrapy.model.flow import Flow, Trigger
+from kestrapy.model.registry import Registry, TriggerType
+from kestrapy.model.state import State
+
+PRECONDITIONS = "preconditions"
 NO_WORKER = ("workerGroup", "workerSelector")
-"""Of triggers that a worker evaluates: polling ones, of which there are none yet."""
-CORE = {"id", "type", "description", "disabled", "allowConcurrent", "inputs"}
+"""They have a meaning for triggers that a worker evaluates, and for no others."""
+_STATES = tuple(it.value for it in State)
 
 
 def read_triggers(flow: Fields, reading: Reading) -> tuple[Trigger, ...]:
     triggers = flow.each("triggers")
     unique(triggers, "trigger")
+    _check_preconditions(triggers)
     return tuple(read_trigger(each, reading) for each in triggers)
 
 
 def read_trigger(fields: Fields, reading: Reading) -> Trigger:
     """One of them."""
     name = fields.required("type")
-    trigger = Trigger(
-        id=fields.identifier("id", TASK_ID, 256),
-        type=name,
-        description=fields.text("description"),
-        disabled=fields.flag("disabled"),
-        allow_concurrent=fields.flag("allowConcurrent"),
-        inputs=fields.mapping("inputs"),
-    )
-    reading.problems.add_expressions((*fields.path, "inputs"), trigger.inputs)
     kind = reading.registry.triggers.get(name)
+    core: dict[str, Any] = {
+        "id": fields.identifier("id", TASK_ID, 256),
+        "description": fields.text("description"),
+        "disabled": fields.flag("disabled"),
+        "allow_concurrent": fields.flag("allowConcurrent"),
+        "inputs": fields.mapping("inputs"),
+        "conditions": read_conditions(fields, reading),
+        "labels": read_labels(fields),
+        "log_level": fields.choice("logLevel", LOG_LEVELS),
+        "log_to_file": fields.flag("logToFile"),
+        "stop_after": _read_states(fields, "stopAfter"),
+        "fail_on_trigger_error": fields.flag("failOnTriggerError"),
+    }
+    fields.refuse(["version"])
+    reading.problems.add_expressions((*fields.path, "inputs"), core["inputs"])
     if kind is None:
         if name:
             fields.add("type", invalid_type(name, reading.registry.triggers))
         fields.rest()
-        return trigger
+        return Trigger(type=name, **core)
+    core["worker_group"] = _read_group(fields, kind, reading)
+    known = set(fields.known) - {*NO_WORKER, "version"}
+    properties = fields.rest()
+    check_properties(kind.properties, properties, fields.path, reading.problems, known)
+    return Trigger(type=kind.name, properties=properties, **core)
+
+
+def _read_states(fields: Fields, name: str) -> tuple[str, ...]:
+    found = fields.texts(name)
+    for index, state in enumerate(found):
+        if state not in _STATES:
+            message = f"{state!r} is no state{near(state, _STATES)}"
+            fields.problems.add((*fields.path, name, index), message)
+    return tuple(found)
+
+
+def _read_group(fields: Fields, kind: TriggerType, reading: Reading) -> Any:
+    if kind.is_polling:
+        return read_worker_group(fields, reading.declared)
     for each in NO_WORKER:
         if fields.take(each) is not None:
             fields.add(
@@ -48,15 +80,62 @@ def read_trigger(fields: Fields, reading: Reading) -> Trigger:
                 f"`{each}` has no effect on a {kind.name}: no worker evaluates it; leave it out,"
                 " and set it on the flow, or on its tasks",
             )
-    fields.refuse(sorted(NOT_YET - property_names(kind.properties)))
-    properties = fields.rest()
-    check_properties(kind.properties, properties, fields.path, reading.problems, CORE)
-    return Trigger(
-        trigger.id,
-        kind.name,
-        trigger.description,
-        trigger.disabled,
-        trigger.allow_concurrent,
-        trigger.inputs,
-        properties,
-    )
+    return None
+
+
+def _check_preconditions(triggers: list[Fields]) -> None:
+    """What a trigger has seen so far is kept by their id, which is therefore its own."""
+    seen: set[str] = set()
+    for each in triggers:
+        given = each.value.get(PRECONDITIONS)
+        name = given.get("id") if isinstance(given, dict) else None
+        if isinstance(name, str) and name in seen:
+            path = (*each.path, PRECONDITIONS, "id")
+            each.problems.add(path, f"Duplicate preconditions with id [{name}]: give each its own")
+        if isinstance(name, str):
+            seen.add(name)
+
+
+def require_runnable(flow: Flow, registry: Registry) -> None:
+    """Refuse what the language has, and nothing makes executions by yet; a disabled trigger may say
+    anything. Raises FlowRefused.
+    """
+    problems: list[Problem] = []
+    for index, trigger in enumerate(flow.triggers):
+        kind = registry.triggers.get(trigger.type)
+        if trigger.disabled or kind is None:
+            continue
+        place = ("triggers", index)
+        short = trigger.type.rpartition(".")[2]
+        remedy = "take it out, or disable the trigger by `disabled: true`"
+        if not kind.runs:
+            message = f"a {short} trigger makes no executions yet: {remedy}"
+            problems.append(_problem(flow, (*place, "type"), message))
+            continue
+        for name in sorted(kind.waiting & _said(trigger, kind)):
+            message = f"`{name}` of a {short} trigger has no effect yet: {remedy}"
+            problems.append(_problem(flow, (*place, name), message))
+    if problems:
+        raise FlowRefused(problems)
+
+
+def _said(trigger: Trigger, kind: TriggerType) -> set[str]:
+    """The properties that are not as they are by default, as they are written in YAML."""
+    core = {
+        "conditions": trigger.conditions,
+        "labels": trigger.labels,
+        "logLevel": trigger.log_level,
+        "logToFile": trigger.log_to_file,
+        "stopAfter": trigger.stop_after,
+        "failOnTriggerError": trigger.fail_on_trigger_error,
+    }
+    found = {name for name, value in core.items() if value}
+    for name, field in kind.properties.model_fields.items():
+        written = field.alias or name
+        if trigger.properties.get(written) not in (None, field.default):
+            found.add(written)
+    return found
+
+
+def _problem(flow: Flow, path: tuple[str | int, ...], message: str) -> Problem:
+    return Problem(message, path_text(path), *parse(flow.source).place(path))

@@ -62,7 +62,7 @@ def with_defaults(data: dict[str, Any], registry: Registry, problems: Problems) 
     if merging.count > NODE_LIMIT:
         fields.add(given[0], f"they make more than {NODE_LIMIT:,} values in all: say less")
         problems.check()
-    types = {*registry.tasks, *registry.triggers}
+    types = {*registry.tasks, *registry.triggers, *registry.conditions}
     for default in defaults:
         if default.type and not default.used and not _begins(types, default.type):
             path = (*default.path[:-1], "type")
@@ -127,8 +127,9 @@ class _Merging:
 
     def _names(self, name: str) -> set[str]:
         """All names of a type; just the one where it is none of the registry's."""
-        task, trigger = self._registry.tasks.get(name), self._registry.triggers.get(name)
-        return {name}.union(*((it.name, *it.aliases) for it in (task, trigger) if it is not None))
+        known = self._registry
+        found = (known.tasks.get(name), known.triggers.get(name), known.conditions.get(name))
+        return {name}.union(*((it.name, *it.aliases) for it in found if it is not None))
 
     def _meant_for(self, default: PluginDefault, name: str, names: set[str]) -> dict[str, Any]:
         """Its values; a prefix says to all types beneath it what only workers act upon."""

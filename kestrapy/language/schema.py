@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from kestrapy.language.conditions import read_condition
 from kestrapy.language.fields import Fields
 from kestrapy.language.flow import read_flow
 from kestrapy.language.flow_tasks import Reading, read_task
@@ -18,7 +19,7 @@ from kestrapy.language.model_schema import TEMPLATE, model_schemas
 from kestrapy.language.plugin_defaults import SPELLINGS, read_default
 from kestrapy.language.recording import Recorder, Schema, by_type, record
 from kestrapy.language.worker_groups import Declared
-from kestrapy.model.registry import Registry, TaskType, TriggerType
+from kestrapy.model.registry import ConditionType, Registry, TaskType, TriggerType
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _OPEN = " of defaults"
@@ -34,8 +35,10 @@ class TypeSchemas:
 
     task_types: tuple[TaskType, ...]
     trigger_types: tuple[TriggerType, ...]
+    condition_types: tuple[ConditionType, ...]
     tasks: dict[str, Schema]
     triggers: dict[str, Schema]
+    conditions: dict[str, Schema]
     definitions: dict[str, Schema]
     template: Schema
 
@@ -48,6 +51,7 @@ def flow_schema(registry: Registry) -> Schema:
         definitions |= found.definitions
         definitions[f"task{end}"] = _of_type(found.tasks, registry.tasks)
         definitions[f"trigger{end}"] = _of_type(found.triggers, registry.triggers)
+        definitions[f"condition{end}"] = _of_type(found.conditions, registry.conditions)
         definitions[f"flow{end}"] = _flow(registry, end)
     return {
         "$schema": DIALECT,
@@ -64,21 +68,31 @@ def type_schemas(registry: Registry, end: str = "") -> TypeSchemas:
     """end: of the names of definitions that tasks refer to."""
     tasks = tuple({it.name: it for it in registry.tasks.values()}.values())
     triggers = tuple({it.name: it for it in registry.triggers.values()}.values())
+    conditions = tuple({it.name: it for it in registry.conditions.values()}.values())
     models, definitions = model_schemas(
-        [*(it.properties for it in tasks), *(it.properties for it in triggers)]
+        [
+            *(it.properties for it in tasks),
+            *(it.properties for it in triggers),
+            *(it.properties for it in conditions),
+        ]
     )
     schemas: dict[str, Schema] = {}
     for task in tasks:
         core = record(_reads_task(registry), _ref(f"task{end}"), {"type": task.name})
         schemas[task.name] = _joined(core, models[task.properties], end)
     for trigger in triggers:
-        core = record(_reads_trigger(registry), {}, {"type": trigger.name})
+        core = record(_reads_trigger(registry), _ref(f"condition{end}"), {"type": trigger.name})
         schemas[trigger.name] = _joined(core, models[trigger.properties], end)
+    for condition in conditions:
+        core = record(_reads_condition(registry), _ref(f"condition{end}"), {"type": condition.name})
+        schemas[condition.name] = _joined(core, models[condition.properties], end)
     return TypeSchemas(
         tasks,
         triggers,
+        conditions,
         {it.name: schemas[it.name] for it in tasks},
         {it.name: schemas[it.name] for it in triggers},
+        {it.name: schemas[it.name] for it in conditions},
         definitions,
         TEMPLATE,
     )
@@ -103,8 +117,18 @@ def _reads_task(registry: Registry) -> Any:
 
 def _reads_trigger(registry: Registry) -> Any:
     def read(recorder: Recorder) -> Collection[Fields]:
-        read_trigger(recorder, _reading(registry, recorder))
-        return ()
+        reading = _reading(registry, recorder)
+        read_trigger(recorder, reading)
+        return reading.conditions
+
+    return read
+
+
+def _reads_condition(registry: Registry) -> Any:
+    def read(recorder: Recorder) -> Collection[Fields]:
+        reading = _reading(registry, recorder)
+        read_condition(recorder, reading)
+        return [it for it in reading.conditions if it is not recorder]
 
     return read
 
@@ -137,6 +161,6 @@ def _of_type(schemas: dict[str, Schema], registered: Any) -> Schema:
     return by_type({name: _typed(schemas[it.name], it) for name, it in registered.items()})
 
 
-def _typed(schema: Schema, of: TaskType | TriggerType) -> Schema:
+def _typed(schema: Schema, of: TaskType | TriggerType | ConditionType) -> Schema:
     names = {"enum": [of.name, *of.aliases]}
     return {**schema, "properties": schema["properties"] | {"type": names}}

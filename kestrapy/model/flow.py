@@ -12,7 +12,6 @@ import msgspec
 
 from kestrapy.model.inputs import Input as Input
 from kestrapy.model.inputs import InputType
-from kestrapy.model.state import State
 from kestrapy.model.worker_group import WorkerGroupRef as WorkerGroupRef
 
 TENANT = "main"
@@ -96,14 +95,14 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an execution is asked. type ExecutionStatus: whether its state is in ``within`` (empty:
-    any) and not in ``without``. type Expression: whether ``expression`` gives true.
+    """What a listener or a trigger asks. name: its key, among those of a MultipleCondition.
+    conditions: those that it holds. properties: what the type adds.
     """
 
-    type: Literal["ExecutionStatus", "Expression"]
-    within: tuple[State, ...] = ()
-    without: tuple[State, ...] = ()
-    expression: str = ""
+    type: str
+    name: str = ""
+    conditions: tuple[Condition, ...] = ()
+    properties: dict[str, Any] = {}
 
 
 class Listener(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -114,8 +113,12 @@ class Listener(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A trigger of a flow. properties: what the type adds, such as a Schedule's cron and
-    timezone.
+    """A trigger of a flow.
+
+    conditions: all of them have to hold. labels: of its executions, beside the flow's. stop_after:
+    names of states of an execution after which it is disabled. fail_on_trigger_error: an evaluation
+    that fails makes a failed execution. worker_group: where it is evaluated, if workers do that.
+    properties: what the type adds, such as a Schedule's cron and timezone.
     """
 
     id: str
@@ -125,6 +128,13 @@ class Trigger(msgspec.Struct, frozen=True, omit_defaults=True):
     allow_concurrent: bool = False
     inputs: dict[str, Any] = {}
     properties: dict[str, Any] = {}
+    conditions: tuple[Condition, ...] = ()
+    labels: dict[str, str] = {}
+    log_level: str = ""
+    log_to_file: bool = False
+    stop_after: tuple[str, ...] = ()
+    fail_on_trigger_error: bool = False
+    worker_group: WorkerGroupRef | None = None
 
 
 class Flow(msgspec.Struct, frozen=True, omit_defaults=True):

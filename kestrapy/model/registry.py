@@ -77,11 +77,40 @@ class TaskType:
 
 @dataclass(frozen=True)
 class TriggerType:
-    """A trigger type. properties: the model of what it adds to the core properties."""
+    """A trigger type. properties: the model of what it adds to the core properties.
+
+    is_polling: a worker evaluates it, each interval. runs: whether this build makes executions by
+    it. waiting: properties, as in YAML, that can be read and that nothing acts upon yet.
+    """
 
     name: str
     properties: type[BaseModel]
     aliases: tuple[str, ...] = ()
+    is_polling: bool = False
+    runs: bool = True
+    waiting: frozenset[str] = frozenset()
+
+
+class Holds(Enum):
+    """Whether a condition has others in it, under ``conditions``."""
+
+    NONE = "none"
+    LIST = "list"
+    MAP = "map"
+    """Each has a name."""
+
+
+@dataclass(frozen=True)
+class ConditionType:
+    """A type of conditions. properties: the model of what it adds. of_executions: whether the
+    executor can ask it of an execution, as listeners do.
+    """
+
+    name: str
+    properties: type[BaseModel]
+    aliases: tuple[str, ...] = ()
+    holds: Holds = Holds.NONE
+    of_executions: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +119,7 @@ class Registry:
 
     tasks: Mapping[str, TaskType] = field(default_factory=dict)
     triggers: Mapping[str, TriggerType] = field(default_factory=dict)
+    conditions: Mapping[str, ConditionType] = field(default_factory=dict)
 
 
 def index(types: list[Any]) -> dict[str, Any]:

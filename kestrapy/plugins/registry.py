@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kestrapy.errors import NotFound
-from kestrapy.model.registry import Kind, Path, Registry, TaskType, TriggerType, index
+from kestrapy.model.registry import Kind, Path, Registry, TaskType, index
 from kestrapy.plugins.properties import Properties
 from kestrapy.plugins.tasks import kv, state
 from kestrapy.plugins.tasks.debug import EchoProperties, EchoTask, ReturnProperties, ReturnTask
@@ -76,7 +76,7 @@ from kestrapy.plugins.tasks.storage_items import (
     FilterItemsTask,
 )
 from kestrapy.plugins.tasks.storage_split import SplitProperties, SplitTask
-from kestrapy.plugins.triggers import ScheduleProperties
+from kestrapy.plugins.trigger_types import CONDITIONS, TRIGGERS
 from kestrapy.ports.tasks import RunnableTask
 
 _CORE = "io.kestra.plugin.core"
@@ -213,18 +213,13 @@ _FLOWABLES = [
         ("execution", "UnsetVariables", Kind.UNSET_VARIABLES, UnsetVariablesProperties, ()),
     )
 ]
-_SCHEDULE = TriggerType(
-    f"{_CORE}.trigger.Schedule",
-    ScheduleProperties,
-    ("io.kestra.core.models.triggers.types.Schedule", "schedule"),
-)
-
 REGISTRY = Registry(
     tasks=index(
         [TaskType(it.name, Kind.RUNNABLE, it.properties, it.aliases, it.reads) for it in _RUNNABLES]
         + _FLOWABLES
     ),
-    triggers=index([_SCHEDULE]),
+    triggers=index(TRIGGERS),
+    conditions=index(CONDITIONS),
 )
 """What language and machine are given."""
 

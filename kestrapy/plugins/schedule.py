@@ -19,7 +19,8 @@ def dates_after(properties: ScheduleProperties, after: int) -> Iterator[int]:
     """
     zone = ZoneInfo(properties.timezone)
     start = datetime.fromtimestamp(after / 1000, UTC).astimezone(zone)
-    for date in croniter(properties.cron, start).all_next(datetime):
+    seconds = properties.with_seconds
+    for date in croniter(properties.cron, start, second_at_beginning=seconds).all_next(datetime):
         at = int(date.timestamp()) * 1000
         if at > after:
             yield at

@@ -8,7 +8,7 @@ from typing import Any
 
 from kestrapy.language.property_docs import summary
 from kestrapy.language.schema import TypeSchemas, type_schemas
-from kestrapy.model.registry import TaskType, TriggerType
+from kestrapy.model.registry import ConditionType, TaskType, TriggerType
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.reference.markdown import page, table
 
@@ -16,6 +16,9 @@ _INTRODUCTION = """
 Every type that this build knows, under its name and the other names that it has. A property in
 bold is required. Any value may be an expression, `{{ … }}`, unless its type reads it before
 anything is rendered. `kestrapy flow schema` prints all of this as a JSON Schema.
+"""
+_CONDITIONS = """
+They stand under `conditions` of a trigger, each with its `type`. All of them have to hold.
 """
 _ANY = "any"
 _TEMPLATE = "template"
@@ -41,6 +44,18 @@ _MEANINGS = {
     "errors": "Tasks that run when one of its children has failed.",
     "finally": "Tasks that run after its children, whatever became of them.",
     "concurrent": "How many children run at once; 0: all.",
+    "concurrencyLimit": "How many iterations run at once; 0: all.",
+    "then": "Tasks that run where the condition is true.",
+    "else": "Tasks that run where it is not.",
+    "cases": "Lists of tasks by the value that they are for.",
+    "defaults": "Tasks that run for any other value.",
+    "checkFrequency": "How long to wait between two rounds, and how many there are at most.",
+    "onPause": "A task that runs when the pause begins.",
+    "conditions": "What has to hold for it to fire.",
+    "failOnTriggerError": "An evaluation that fails makes a failed execution.",
+    "labels": "Of the executions that it starts, beside the flow's.",
+    "logToFile": "Its log is kept as a file.",
+    "stopAfter": "It is disabled once an execution of its ends in one of these states.",
 }
 """Of the properties that no type's model describes."""
 
@@ -52,6 +67,10 @@ def plugins_reference() -> str:
     sections += [_section(it, schemas.tasks[it.name], schemas) for it in schemas.task_types]
     sections += ["## All triggers", _core(schemas.triggers.values(), schemas)]
     sections += [_section(it, schemas.triggers[it.name], schemas) for it in schemas.trigger_types]
+    sections += ["## All conditions of triggers", _CONDITIONS]
+    sections += [
+        _section(it, schemas.conditions[it.name], schemas) for it in schemas.condition_types
+    ]
     return page("Task and trigger types", _INTRODUCTION, sections)
 
 
@@ -62,16 +81,34 @@ def _core(each: Iterable[dict[str, Any]], schemas: TypeSchemas) -> str:
     return _table(found[0], sorted(names - {"type"}), schemas)
 
 
-def _section(of: TaskType | TriggerType, schema: dict[str, Any], schemas: TypeSchemas) -> str:
-    alike = schemas.tasks if isinstance(of, TaskType) else schemas.triggers
-    core = set.intersection(*(set(it["properties"]) for it in alike.values()))
+def _section(
+    of: TaskType | TriggerType | ConditionType, schema: dict[str, Any], schemas: TypeSchemas
+) -> str:
+    core = set.intersection(*(set(it["properties"]) for it in _alike(of, schemas).values()))
     own = [name for name in schema["properties"] if name not in core]
     parts = [f"### `{of.name}`"]
     if of.aliases:
         parts.append(f"Also: {', '.join(f'`{it}`' for it in of.aliases)}.")
     parts.append(summary(of.properties))
+    if isinstance(of, TriggerType):
+        parts.append(_waiting(of))
     parts.append(_table(schema, own, schemas) or "It adds no properties.")
     return "\n\n".join(part for part in parts if part)
+
+
+def _alike(of: TaskType | TriggerType | ConditionType, schemas: TypeSchemas) -> dict[str, Any]:
+    """The schemas of those that share core properties with it."""
+    if isinstance(of, TaskType):
+        return schemas.tasks
+    return schemas.triggers if isinstance(of, TriggerType) else schemas.conditions
+
+
+def _waiting(of: TriggerType) -> str:
+    """What of a trigger can be read and not saved."""
+    if not of.runs:
+        return "It makes no executions yet: a flow that has one is refused unless it is disabled."
+    named = ", ".join(f"`{it}`" for it in sorted(of.waiting))
+    return f"Not acted upon yet, and refused when a flow is saved: {named}." if named else ""
 
 
 def _table(schema: dict[str, Any], names: Iterable[str], schemas: TypeSchemas) -> str:
@@ -96,7 +133,7 @@ def _type(schema: dict[str, Any], schemas: TypeSchemas) -> str:
         return str(schema["$comment"])
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return "task" if name == "task" else _type(schemas.definitions[name], schemas)
+        return name if name in ("task", "condition") else _type(schemas.definitions[name], schemas)
     if "enum" in schema or "const" in schema:
         options = schema.get("enum", [schema.get("const")])
         shown = [it for it in options if it is not None and it not in ("true", "false")]

@@ -5,7 +5,7 @@
 from kestrapy.testing.errors import Stuck
 from kestrapy.testing.flow_test import FlowTest
 from kestrapy.testing.observed import ObservedAttempt, ObservedExecution, ObservedTaskRun
-from kestrapy.testing.stand_ins import StandIn
+from kestrapy.testing.stand_ins import StandIn, StandInTrigger
 
 __all__ = [
     "FlowTest",
@@ -13,5 +13,6 @@ __all__ = [
     "ObservedExecution",
     "ObservedTaskRun",
     "StandIn",
+    "StandInTrigger",
     "Stuck",
 ]

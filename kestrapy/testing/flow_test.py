@@ -11,6 +11,7 @@ import msgspec
 
 from kestrapy.errors import InputRefused, NotFound, UserError
 from kestrapy.language.flow import parse_flow
+from kestrapy.language.flow_triggers import require_runnable
 from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
 from kestrapy.machine.commands import ExecutionSubmitted, KillRequested
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
@@ -26,7 +27,7 @@ from kestrapy.testing.errors import Stuck
 from kestrapy.testing.observed import ObservedExecution, lines_of
 from kestrapy.testing.results import Chosen, outcome_of
 from kestrapy.testing.servers import QUIET, FlowTestServers, Wanted
-from kestrapy.testing.stand_ins import StandIn, with_stand_ins
+from kestrapy.testing.stand_ins import StandIn, StandInTrigger, with_stand_ins
 
 PATIENCE = 60
 """Seconds of virtual time in which something may come that nobody could foresee."""
@@ -39,9 +40,9 @@ class FlowTest:
     """Flows under test: the first one is run, the others are there to be called by it.
 
     Each is a path, or the text of a flow. Use it in a ``with`` statement. variables: what the
-    expressions of all tasks may read beside their own. stand_ins: for task types that kestrapy does
-    not have. triggers: whether the flows' triggers fire while time passes. Raises FlowRefused for a
-    flow that can't be saved.
+    expressions of all tasks may read beside their own. stand_ins: for types of tasks and triggers
+    that kestrapy does not have. triggers: whether the flows' triggers fire while time passes.
+    Raises FlowRefused for a flow that can't be saved.
     """
 
     def __init__(
@@ -49,13 +50,14 @@ class FlowTest:
         flow: str | Path,
         *others: str | Path,
         variables: Mapping[str, Any] | None = None,
-        stand_ins: Sequence[StandIn] = (),
+        stand_ins: Sequence[StandIn | StandInTrigger] = (),
         triggers: bool = False,
     ):
         self._registry = with_stand_ins(REGISTRY, stand_ins)
         self.flows = [parse_flow(_text(it), self._registry) for it in (flow, *others)]
         groups = [key for flow in self.flows for key in groups_named(flow)]
-        self._wanted = Wanted(self._registry, groups, variables or {}, stand_ins, triggers)
+        tasks = [it for it in stand_ins if isinstance(it, StandIn)]
+        self._wanted = Wanted(self._registry, groups, variables or {}, tasks, triggers)
         self._revisions: dict[tuple[str, str], int] = {}
         self._executions: dict[str, ObservedExecution] = {}
         self._servers: FlowTestServers | None = None
@@ -106,8 +108,11 @@ class FlowTest:
         return self._revisions[key]
 
     def _save(self, flow: Flow) -> None:
-        fired = flow if self._wanted.triggers else msgspec.structs.replace(flow, triggers=())
-        self.servers.send(save_requested(fired))
+        if self._wanted.triggers:
+            require_runnable(flow, self._registry)
+        else:
+            flow = msgspec.structs.replace(flow, triggers=())
+        self.servers.send(save_requested(flow))
 
     def _are_saved(self) -> bool:
         return all((flow.namespace, flow.id) in self._revisions for flow in self.flows)

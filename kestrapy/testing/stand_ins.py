@@ -13,7 +13,7 @@ from kestrapy.errors import UserError
 from kestrapy.language.expression import render_value
 from kestrapy.machine.outputs import Job
 from kestrapy.model.flow import Task
-from kestrapy.model.registry import Kind, Registry, TaskType, index
+from kestrapy.model.registry import Kind, Registry, TaskType, TriggerType, index
 from kestrapy.model.state import State
 from kestrapy.ports.tasks import TaskFailed, TaskOutcome
 
@@ -29,20 +29,43 @@ class StandIn:
     aliases: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class StandInTrigger:
+    """A trigger type of a test: flows may name it, and it never fires."""
+
+    name: str
+    aliases: Sequence[str] = ()
+
+
 class AnyProperties(BaseModel):
     """Whatever the flow says: who stands in for a type does not know its properties."""
 
     model_config = ConfigDict(extra="allow")
 
 
-def with_stand_ins(registry: Registry, stand_ins: Sequence[StandIn]) -> Registry:
+def with_stand_ins(registry: Registry, stand_ins: Sequence[StandIn | StandInTrigger]) -> Registry:
     """Raises ValueError for a type that is there already."""
-    types = [TaskType(it.name, Kind.RUNNABLE, AnyProperties, tuple(it.aliases)) for it in stand_ins]
-    added = index(types)
-    for name in added:
-        if name in registry.tasks:
-            raise ValueError(f"{name} is a task type of kestrapy: it needs no stand-in")
-    return replace(registry, tasks={**registry.tasks, **added})
+    named = [(it, it.name, tuple(it.aliases)) for it in stand_ins]
+    tasks = index(
+        [
+            TaskType(name, Kind.RUNNABLE, AnyProperties, aliases)
+            for it, name, aliases in named
+            if isinstance(it, StandIn)
+        ]
+    )
+    fired = index(
+        [
+            TriggerType(name, AnyProperties, aliases)
+            for it, name, aliases in named
+            if isinstance(it, StandInTrigger)
+        ]
+    )
+    for name in (*tasks, *fired):
+        if name in registry.tasks or name in registry.triggers:
+            raise ValueError(f"{name} is a type of kestrapy: it needs no stand-in")
+    return replace(
+        registry, tasks={**registry.tasks, **tasks}, triggers={**registry.triggers, **fired}
+    )
 
 
 def outcome_of_stand_in(stand_in: StandIn, job: Job, variables: Mapping[str, Any]) -> TaskOutcome:

@@ -22,7 +22,17 @@ from kestrapy.machine.outputs import (
     TaskRunSnapshot,
     TriggerEvent,
 )
-from kestrapy.model.flow import TENANT, Flow, Input, Listener, Retry, Task, Trigger, WorkerGroupRef
+from kestrapy.model.flow import (
+    TENANT,
+    Condition,
+    Flow,
+    Input,
+    Listener,
+    Retry,
+    Task,
+    Trigger,
+    WorkerGroupRef,
+)
 from kestrapy.model.instants import iso_date
 
 CASES = "cases."
@@ -318,11 +328,7 @@ def _retry_json(retry: Retry) -> Json:
 
 
 def _listener_json(listener: Listener) -> Json:
-    conditions = [
-        {"type": f"io.kestra.plugin.core.condition.{it.type}"}
-        | _filled(**{"in": list(it.within), "notIn": list(it.without)}, expression=it.expression)
-        for it in listener.conditions
-    ]
+    conditions = [_condition_json(it) for it in listener.conditions]
     return {"tasks": _tasks_json(listener.tasks)} | _filled(conditions=conditions)
 
 
@@ -338,4 +344,19 @@ def _trigger_json(it: Trigger) -> Json:
         disabled=it.disabled,
         allowConcurrent=it.allow_concurrent,
         inputs=it.inputs,
+        conditions=[_condition_json(each) for each in it.conditions],
+        labels=labels_json(it.labels),
+        logLevel=it.log_level,
+        logToFile=it.log_to_file,
+        stopAfter=list(it.stop_after),
+        failOnTriggerError=it.fail_on_trigger_error,
+        **_where_json(it.worker_group),
+    )
+
+
+def _condition_json(it: Condition) -> Json:
+    held = [_condition_json(each) for each in it.conditions]
+    names = [each.name for each in it.conditions]
+    return {"type": it.type, **it.properties} | _filled(
+        conditions=dict(zip(names, held, strict=True)) if any(names) else held
     )

@@ -43,6 +43,12 @@ REFUSED = {
         + '  - {id: t, type: schedule, cron: "61 * * * *"}\n',
         r"6:\d+: triggers\[0\].cron: '61 \* \* \* \*' .*give five fields",
     ),
+    "trigger that makes no executions": (
+        HEAD
+        + f"tasks:\n  - {LOG}\ntriggers:\n"
+        + "  - {id: t, type: io.kestra.plugin.core.trigger.Webhook, key: k}\n",
+        r"6:\d+: triggers\[0\].type: a Webhook trigger makes no executions yet: .*disabled: true",
+    ),
     "bad YAML": ("id: [bad\nnamespace: x\n", r"2:10: not YAML: .*expected"),
     "unknown worker group": (
         HEAD + f"workerGroup:\n  key: gpus\ntasks:\n  - {LOG}\n",

@@ -18,7 +18,7 @@ from tests.conformance.facts import check, facts_of
 from tests.conformance.given import Given, Unread, given_of
 from tests.conformance.life import Missing
 from tests.conformance.local_web import local_web
-from tests.conformance.stand_ins import STAND_INS
+from tests.conformance.stand_ins import STAND_INS, TRIGGERS
 from tests.conformance.story import Phase, Story
 
 Step = Callable[[Row, re.Match[str]], None]
@@ -43,6 +43,7 @@ def does(pattern: str) -> Callable[[Step], Step]:
     return declare
 
 
+ALL = (*STAND_INS, *TRIGGERS)
 FLOW_TEST: ContextVar[type[FlowTest]] = ContextVar("FLOW_TEST", default=FlowTest)
 """What rows are played with."""
 
@@ -52,16 +53,16 @@ def test_of(row: Row) -> Iterator[FlowTest]:
     """A test with the row's flows."""
     kind = FLOW_TEST.get()
     if "needs-network" not in row.category:
-        with kind(*row.paths, stand_ins=STAND_INS) as test:
+        with kind(*row.paths, stand_ins=ALL) as test:
             yield test
         return
-    with local_web(row.path) as text, kind(text, *row.paths[1:], stand_ins=STAND_INS) as test:
+    with local_web(row.path) as text, kind(text, *row.paths[1:], stand_ins=ALL) as test:
         yield test
 
 
 @does("")
 def accepted(row: Row, match: re.Match[str]) -> None:
-    registry = with_stand_ins(REGISTRY, STAND_INS)
+    registry = with_stand_ins(REGISTRY, ALL)
     parse_flow(row.path.read_text(encoding="utf-8"), registry)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kestrapy.ports.tasks import TaskFailed
-from kestrapy.testing import StandIn
+from kestrapy.testing import StandIn, StandInTrigger
 
 TOO_LARGE = 1_100_000
 _PLUGINS = "io.kestra.core.plugins.AdditionalPluginTest$AdditionalPluginTest"
@@ -44,4 +44,10 @@ STAND_INS = (
     ),
     StandIn("io.kestra.core.runners.test.WorkerTaskResultTooLarge", too_large),
     StandIn(f"{_PLUGINS}Task", additional_plugin),
+)
+TRIGGERS = (
+    StandInTrigger(
+        "io.kestra.core.runners.test.TriggerWithAlias",
+        aliases=("io.kestra.core.runners.test.trigger.Alias",),
+    ),
 )

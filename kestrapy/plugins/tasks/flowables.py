@@ -70,7 +70,7 @@ class LoopUntilProperties(Properties):
 
 
 class PauseProperties(Properties):
-    """pauseDuration: after which it ends by itself; delay is its older name. behavior: how."""
+    """pauseDuration: after which it ends by itself. delay: its older name. behavior: how."""
 
     pause_duration: Duration | None = None
     delay: Duration | None = None

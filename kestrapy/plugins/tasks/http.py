@@ -35,12 +35,14 @@ _ENDED = "The run was ended before its time"
 T = TypeVar("T")
 
 
-class _Http(Properties):
-    """uri. method: GET by default. params: added to the query. headers: texts by name.
+class HttpProperties(Properties):
+    """uri: of the server, and what is asked of it. method: GET by default. params: added to the
+    query. headers: texts by name.
 
     body: a text. formData: fields by name, sent as a form; with contentType multipart/form-data a
     URI of internal storage is sent as a file, and so is a map of name and content. contentType:
-    application/json by default. options: see there; allowFailed and sslOptions beside it are older.
+    application/json by default. options: see there. allowFailed, sslOptions: older places of
+    options.
     """
 
     uri: Text
@@ -60,8 +62,8 @@ class _Http(Properties):
         return self.options.model_copy(update=given)
 
 
-class RequestProperties(_Http):
-    __doc__ = f"{_Http.__doc__}    encryptBody: false; anything else is refused."
+class RequestProperties(HttpProperties):
+    __doc__ = f"{HttpProperties.__doc__}    encryptBody: false; anything else is refused."
 
     encrypt_body: bool | None = None
 
@@ -91,10 +93,10 @@ class RequestTask:
         return _run(exchange(), properties, context)
 
 
-class DownloadProperties(_Http):
+class DownloadProperties(HttpProperties):
     __doc__ = (
-        f"{_Http.__doc__}    failOnEmptyResponse: true by default. saveAs: the file's name; by"
-        " default what the server calls it, or the last part of the uri."
+        f"{HttpProperties.__doc__}    failOnEmptyResponse: true by default. saveAs: the file's"
+        " name; by default what the server calls it, or the last part of the uri."
     )
 
     fail_on_empty_response: bool | Expression = True
@@ -132,7 +134,7 @@ class DownloadTask:
         return TaskOutcome(outputs={"uri": uri, **outputs})
 
 
-def _run(work: Coroutine[Any, Any, T], properties: _Http, context: TaskContext) -> T:
+def _run(work: Coroutine[Any, Any, T], properties: HttpProperties, context: TaskContext) -> T:
     """Do it on an event loop of its own; the run's end cancels it. Raises TaskFailed."""
     try:
         return asyncio.run(_until_end(work, context))
@@ -158,7 +160,7 @@ async def _until_end(work: Coroutine[Any, Any, T], context: TaskContext) -> T:
 
 @asynccontextmanager
 async def _answer(
-    properties: _Http, options: Options, context: TaskContext
+    properties: HttpProperties, options: Options, context: TaskContext
 ) -> AsyncIterator[httpx.Response]:
     headers = as_map(properties.headers)
     url = httpx.URL(properties.uri.replace(" ", "%20"))
@@ -178,7 +180,7 @@ async def _answer(
 
 
 def _sent(
-    properties: _Http, options: Options, context: TaskContext, opened: ExitStack
+    properties: HttpProperties, options: Options, context: TaskContext, opened: ExitStack
 ) -> dict[str, Any]:
     """The request's body, as arguments of the client. opened: what closes its files."""
     form = properties.form_data
@@ -252,7 +254,7 @@ def _check_code(response: httpx.Response, options: Options, outputs: dict[str, A
         )
 
 
-def _place(properties: _Http) -> str:
+def _place(properties: HttpProperties) -> str:
     """What is asked of whom, without what may be secret: query, user and password."""
     try:
         url = httpx.URL(properties.uri).copy_with(

@@ -249,10 +249,10 @@ class _Behavior(Properties):
 
 
 class PurgeProperties(Properties):
-    """Of which namespaces: namespaces, namespacePattern (``*`` and ``?``), or all by default.
-
-    includeChildNamespaces: true by default. keyPattern: of the keys, with ``*`` and ``?``.
-    behavior: with expiredOnly, true by default; expiredOnly beside it is the older way.
+    """namespaces: whose pairs are deleted; all by default. namespacePattern: the same, with ``*``
+    and ``?``. includeChildNamespaces: true by default. keyPattern: of the keys, with ``*`` and
+    ``?``. behavior: whether only pairs past their end of life are deleted; they are by default.
+    expiredOnly: an older place of it.
     """
 
     namespaces: TextList | None = None

@@ -24,7 +24,7 @@ _Opener = Callable[[], IO[bytes]]
 
 class UploadFilesProperties(Properties):
     """namespace: whose files these become. files: URIs, or globs of the working directory; or URIs
-    by path, as filesMap has them. destination: the folder of those that have no path, ``/`` by
+    by path. filesMap: URIs by path. destination: the folder of those that have no path, ``/`` by
     default. conflict: of a path that is there already: OVERWRITE (the default), ERROR or SKIP.
     """
 

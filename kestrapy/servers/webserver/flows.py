@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from kestrapy.errors import FlowRefused, LogUnavailable, NotFound, Problem
 from kestrapy.language.flow import parse_flow
+from kestrapy.language.flow_triggers import require_runnable
 from kestrapy.machine.commands import FlowSaveRequested, TriggerDefinition
 from kestrapy.machine.outputs import FlowRevision
 from kestrapy.model.flow import Flow
@@ -132,7 +133,9 @@ class FlowEndpoints:
         return answer([self._web.flow_json(it, with_source=True) for it in found])
 
     def _parse(self, source: str) -> Flow:
-        return parse_flow(source, self._web.registry, groups=self._web.groups)
+        flow = parse_flow(source, self._web.registry, groups=self._web.groups)
+        require_runnable(flow, self._web.registry)
+        return flow
 
     def _answer(self, revision: FlowRevision) -> Response:
         return answer(self._web.flow_json(revision, with_source=True))

@@ -114,6 +114,12 @@ def test_a_flow_that_cannot_be_saved_is_refused_with_its_places(client: httpx.Cl
     assert "renamed" in problems(renamed)
     unknown_group = FLOW.replace("message: hi", "message: hi, workerGroup: {key: gpu}")
     assert "gpu" in problems(client.put("/flows/company.team/hello", content=unknown_group))
+    webhook = FLOW + "\ntriggers: [{id: w, type: io.kestra.plugin.core.trigger.Webhook, key: k}]\n"
+    for answer in (
+        client.put("/flows/company.team/hello", content=webhook),
+        client.post("/flows", content=webhook.replace("id: hello", "id: other", 1)),
+    ):
+        assert "a Webhook trigger makes no executions yet" in problems(answer)
     assert client.put("/flows/company.team/none", content=FLOW).status_code == 404
     assert client.post("/flows", content=b"\xff\xfe").status_code == 422
     assert client.post("/flows", content=b"#" * (1 << 20 | 1)).status_code == 413
@@ -149,7 +155,7 @@ def test_an_execution_is_started_and_ends(client: httpx.Client) -> None:
     ended = start(
         client,
         params={"wait": "true", "labels": ["a:b", "c:d:e"]},
-        files={"end": (None, "now"), "count": (None, "5")},
+        files={"end": (None, "now"), "count": (None, "5"), "undeclared": (None, "x")},
     )
     assert ended["state"]["current"] == "SUCCESS"
     assert ended["state"]["duration"] == "PT0.002S"
@@ -209,7 +215,6 @@ def test_what_cannot_be_started_is_refused_before_the_log_has_it(
     assert post(params={"revision": 9}).status_code == 404
     assert post("company.team/off").status_code == 409
     assert "count" in problems(post(data={"count": "many"}))
-    assert "nothing" in problems(post(data={"nothing": "x"}))
     assert "count" in problems(post(files={"count": b"content"}))
     assert "key:value" in problems(post(params={"labels": "plain"}))
     assert "system." in problems(post(params={"labels": "system.x:y"}))

@@ -185,11 +185,6 @@ def test_retries(retry: str, expected: Retry) -> None:
         ("triggers: [{id: a, type: corn, cron: x}]", "triggers[0].type", "Invalid type: corn; did"),
         ("triggers: [{id: a, type: cron}]", "triggers[0]", "`cron` is required"),
         (
-            "triggers: [{id: a, type: cron, cron: x, conditions: []}]",
-            "triggers[0].conditions",
-            "not supported yet",
-        ),
-        (
             "triggers: [{id: a, type: cron, cron: x, corn: 1}]",
             "triggers[0].corn",
             "did you mean `cron`?",

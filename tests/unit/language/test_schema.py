@@ -141,6 +141,10 @@ def test_a_broken_task_is_not(properties: str) -> None:
         HEAD + "errors: [{id: e, type: echo, message: m, mesage: m}]\n",
         HEAD + "triggers: [{id: a, type: cron}]\n",
         HEAD + "triggers: [{id: a, type: cron, cron: x, corn: 1}]\n",
+        HEAD + "triggers: [{id: a, type: cron, cron: x, conditions: [{type: iz}]}]\n",
+        HEAD + "triggers: [{id: a, type: cron, cron: x, conditions: [{type: is, stat: 1}]}]\n",
+        HEAD + "triggers: [{id: a, type: cron, cron: x, stopAfter: FAILED}]\n",
+        "id: f\nnamespace: n\ntasks: [{id: d, type: dag, tasks: [{task: {id: t, type: x}}]}]\n",
         HEAD + "pluginDefaults: [{type: echo, vales: {}}]\n",
     ],
 )

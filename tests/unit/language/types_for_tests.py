@@ -6,7 +6,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from kestrapy.model.registry import Kind, Registry, TaskType, TriggerType, index
+from kestrapy.model.registry import (
+    ConditionType,
+    Holds,
+    Kind,
+    Registry,
+    TaskType,
+    TriggerType,
+    index,
+)
 
 
 class _Properties(BaseModel):
@@ -40,7 +48,15 @@ class NoProperties(_Properties):
 
 class CronProperties(_Properties):
     cron: str
-    labels: dict[str, str] = {}
+    zone: str = "UTC"
+
+
+class PollProperties(_Properties):
+    uri: str = ""
+
+
+class IsProperties(_Properties):
+    state: str = ""
 
 
 REGISTRY = Registry(
@@ -49,7 +65,22 @@ REGISTRY = Registry(
             TaskType("acme.core.Echo", Kind.RUNNABLE, EchoProperties, ("echo",)),
             TaskType("acme.flow.Sequential", Kind.SEQUENTIAL, NoProperties, ("sequential",)),
             TaskType("acme.flow.Parallel", Kind.PARALLEL, NoProperties, ("parallel",)),
+            TaskType("acme.flow.Dag", Kind.ORDERED, NoProperties, ("dag",)),
         ]
     ),
-    index([TriggerType("acme.Cron", CronProperties, ("cron",))]),
+    index(
+        [
+            TriggerType(
+                "acme.Cron", CronProperties, ("cron",), waiting=frozenset(["labels", "zone"])
+            ),
+            TriggerType("acme.Poll", PollProperties, ("poll",), is_polling=True, runs=False),
+        ]
+    ),
+    index(
+        [
+            ConditionType("acme.Is", IsProperties, ("is",)),
+            ConditionType("acme.Not", NoProperties, ("not",), Holds.LIST, of_executions=True),
+            ConditionType("acme.Several", NoProperties, ("several",), Holds.MAP),
+        ]
+    ),
 )

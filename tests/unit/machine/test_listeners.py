@@ -10,9 +10,10 @@ from kestrapy.machine.commands import KillRequested
 from kestrapy.machine.entities import Ended
 from kestrapy.machine.outputs import Job, Kill
 from kestrapy.model.state import State
-from tests.machine_driver import EXECUTION_ID, Driver, flow, task
+from tests.machine_driver import EXECUTION_ID, FLOW_ID, NAMESPACE, Driver, flow, task
 
-STATUS = "io.kestra.plugin.core.condition.ExecutionStatus"
+CORE = "io.kestra.plugin.core.condition"
+STATUS = f"{CORE}.ExecutionStatus"
 EXPRESSION = "io.kestra.core.models.conditions.types.ExpressionCondition"
 
 
@@ -41,11 +42,40 @@ def test_they_run_after_the_end_and_change_nothing_of_it() -> None:
         ({"type": EXPRESSION, "expression": "{{ execution.state == 'FAILED' }}"}, "fail", True),
         ({"type": EXPRESSION, "expression": "{{ outputs.a.value == 'a#1' }}"}, "success", True),
         ({"type": EXPRESSION, "expression": "{{ nowhere }}"}, "success", False),
+        ({"type": f"{CORE}.ExecutionFlow", "namespace": NAMESPACE, "flowId": FLOW_ID}, "", True),
+        ({"type": f"{CORE}.ExecutionFlow", "namespace": NAMESPACE, "flowId": "f"}, "", False),
+        ({"type": f"{CORE}.ExecutionNamespace", "namespace": NAMESPACE}, "", True),
+        ({"type": f"{CORE}.ExecutionNamespace", "namespace": NAMESPACE[:2]}, "", False),
+        (
+            {"type": f"{CORE}.ExecutionNamespace", "namespace": NAMESPACE[:2], "prefix": True},
+            "",
+            True,
+        ),
+        (
+            {
+                "type": f"{CORE}.ExecutionNamespace",
+                "namespace": NAMESPACE[-2:],
+                "comparison": "SUFFIX",
+            },
+            "",
+            True,
+        ),
+        ({"type": f"{CORE}.Not", "conditions": [{"type": STATUS, "in": ["FAILED"]}]}, "", True),
+        ({"type": f"{CORE}.Not", "conditions": [{"type": STATUS}]}, "", False),
+        (
+            {
+                "type": f"{CORE}.Or",
+                "conditions": [{"type": STATUS, "in": ["FAILED"]}, {"type": STATUS}],
+            },
+            "",
+            True,
+        ),
+        ({"type": f"{CORE}.Or", "conditions": [{"type": STATUS, "in": ["FAILED"]}]}, "", False),
     ],
 )
 def test_only_where_their_conditions_hold(condition: Any, outcome: str, runs: bool) -> None:
     driver = Driver(flow(task("a"), listeners=[listener(task("l"), conditions=[condition])]))
-    driver.create().run(a=[outcome])
+    driver.create().run(a=[outcome or "success"])
     assert ("l" in driver.jobs) == runs
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from kestrapy.plugins.registry import REGISTRY
+from kestrapy.plugins.schedule import dates_after
 
 SCHEDULE = REGISTRY.triggers["schedule"]
 
@@ -33,12 +35,21 @@ def test_cron(cron: str) -> None:
         ({"cron": "@reboot"}, "@hourly"),
         ({"cron": "@hourly", "timezone": "Mars/Olympus"}, "no time zone"),
         ({"cron": "@hourly", "timezone": "../etc/passwd"}, "no time zone"),
-        ({"cron": "@hourly", "withSeconds": True}, "with seconds is not supported"),
-        ({"cron": "@hourly", "conditions": []}, "not supported yet"),
-        ({"cron": "@hourly", "recoverMissedSchedules": "ALL"}, "not supported yet"),
+        ({"cron": "0 6 * * *", "withSeconds": True}, "give six fields"),
+        ({"cron": "@hourly", "recoverMissedSchedules": "SOME"}, "'ALL', 'LAST' or 'NONE'"),
+        ({"cron": "@hourly", "lateMaximumDelay": "5 minutes"}, "no duration"),
+        ({"cron": "@hourly", "backfill": 1}, "backfill"),
         ({"cron": "@hourly", "sometimes": 1}, "sometimes"),
     ],
 )
 def test_refused(properties: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError, match=why):
         SCHEDULE.properties.model_validate(properties)
+
+
+def test_seconds_come_first() -> None:
+    schedule: Any = SCHEDULE.properties.model_validate(
+        {"cron": "15 0 6 * * *", "withSeconds": True}
+    )
+    first, second = itertools.islice(dates_after(schedule, 0), 2)
+    assert (first, second - first) == ((6 * 3600 + 15) * 1000, 24 * 3_600_000)
