@@ -155,7 +155,7 @@ def test_an_execution_is_started_and_ends(client: httpx.Client) -> None:
     ended = start(
         client,
         params={"wait": "true", "labels": ["a:b", "c:d:e"]},
-        files={"end": (None, "now"), "count": (None, "5"), "undeclared": (None, "x")},
+        files={"end": (None, "now"), "count": (None, "5")},
     )
     assert ended["state"]["current"] == "SUCCESS"
     assert ended["state"]["duration"] == "PT0.002S"
@@ -255,6 +255,11 @@ def test_only_an_executions_own_files_are_given(site: Site, client: httpx.Client
     assert status(own.replace("inputs", f"../{other['id']}/inputs")) == 422
     assert status(own.replace("inputs/", f"%2e%2e/{other['id']}/inputs/")) == 422
     assert status("/etc/passwd") == 422
+
+
+def test_an_input_that_the_flow_does_not_declare_hinders_nobody(client: httpx.Client) -> None:
+    save(client)
+    assert start(client, data={"undeclared": "x"})["flowId"] == "hello"
 
 
 def test_an_execution_is_killed(client: httpx.Client) -> None:
