@@ -137,7 +137,7 @@ class History:
             inputs=self.random.choice(INPUTS),
             trigger=trigger,
             requested=None if trigger else request,
-            not_before=self.driver.at + 3_000 if self.random.random() < 0.1 else 0,
+            not_before=self.random.choice([0, 0, 0, 0, 0, self.driver.at + 3_000, 5]),
             lineage=Lineage(_id(0), 2, 5) if self.random.random() < 0.1 else None,
         )
         self._offset += self.random.choice([0, 1, 1, 1])

@@ -145,7 +145,14 @@ class LocalCluster:
         token = self.parts.entropy.token()
         return derive_execution_id(0, self.parts.clock.wall(), token)
 
-    def submit(self, execution_id: str, revision: FlowRevision, inputs: Mapping[str, Any]) -> None:
+    def submit(
+        self,
+        execution_id: str,
+        revision: FlowRevision,
+        inputs: Mapping[str, Any],
+        not_before: int = 0,
+    ) -> None:
+        """not_before: epoch ms at which it starts, 0: at once."""
         self._send(
             ExecutionSubmitted(
                 execution_id,
@@ -153,6 +160,7 @@ class LocalCluster:
                 revision.flow_id,
                 revision.revision,
                 msgspec.json.encode(inputs).decode(),
+                not_before=not_before,
             )
         )
 

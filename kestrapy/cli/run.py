@@ -28,6 +28,14 @@ def run(
     flows: Annotated[
         Path | None, typer.Option("--flows", help="Folder of further flows to be there.")
     ] = None,
+    schedule_date: Annotated[
+        str | None,
+        typer.Option(
+            "--schedule-date",
+            metavar="DATE",
+            help="Wait, CREATED, until this ISO 8601 date with an offset, then start.",
+        ),
+    ] = None,
     config: ConfigOption = None,
     output: Annotated[
         OutputFormat, typer.Option("--output", "-o", help="text: live; json: one document.")
@@ -38,8 +46,9 @@ def run(
     Task states and logs go to standard error while it runs. Exit code 0 for SUCCESS and WARNING, 1
     for any other end, 2 where the flow or its inputs are refused.
     """
-    from kestrapy.cli.running import run_flow
+    from kestrapy.cli.running import RunOptions, not_before_of, run_flow
 
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(name)s: %(message)s")
     as_json = output is OutputFormat.JSON
-    raise typer.Exit(run_flow(flow_file, inputs or [], flows, settings_of(config), as_json))
+    options = RunOptions(inputs or [], flows, not_before_of(schedule_date), as_json)
+    raise typer.Exit(run_flow(flow_file, options, settings_of(config)))

@@ -6,6 +6,8 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,16 +34,41 @@ REFUSED = 2
 GOOD_ENDS = (State.SUCCESS, State.WARNING)
 
 
-def run_flow(
-    flow_file: Path, inputs: list[str], flows: Path | None, settings: Settings, as_json: bool
-) -> int:
+@dataclass(frozen=True)
+class RunOptions:
+    """inputs: ``id=value`` each. flows: folder of further flows. not_before: epoch ms, 0: at
+    once.
+    """
+
+    inputs: list[str]
+    flows: Path | None = None
+    not_before: int = 0
+    as_json: bool = False
+
+
+def not_before_of(date: str | None) -> int:
+    """The epoch ms of a date in ISO 8601, 0 for None. Raises InputRefused."""
+    if date is None:
+        return 0
+    try:
+        found = datetime.fromisoformat(date)
+    except ValueError as error:
+        raise InputRefused([Problem(f"--schedule-date: {error}")]) from None
+    if found.tzinfo is None:
+        hint = "it has no offset from UTC, such as Z or +02:00"
+        raise InputRefused([Problem(f"--schedule-date {date!r}: {hint}")])
+    return int(found.timestamp() * 1000)
+
+
+def run_flow(flow_file: Path, options: RunOptions, settings: Settings) -> int:
     """Run it and show how it goes. -> exit code. Raises UserErrors for what is refused."""
     declared = declared_groups(settings) if settings.worker_groups else None
     flow = load(flow_file, declared)
-    others = [load(path, declared) for path in sorted(flows.glob("*.y*ml"))] if flows else []
+    paths = sorted(options.flows.glob("*.y*ml")) if options.flows else []
+    others = [load(path, declared) for path in paths]
     named = [GroupSettings(key) for it in (flow, *others) for key in groups_named(it)]
     served = list(declared.values()) if declared else named
-    given = parse_inputs(inputs)
+    given = parse_inputs(options.inputs)
     with LocalCluster(REGISTRY, served, settings.worker.threads, {}) as cluster:
         for other in others:
             if (other.namespace, other.id) != (flow.namespace, flow.id):
@@ -49,9 +76,9 @@ def run_flow(
         execution_id = cluster.new_execution_id()
         given = seal_secrets(flow, given, cluster.cipher.encrypt)
         check_inputs(flow, store_files(cluster, flow, execution_id, given))
-        cluster.submit(execution_id, cluster.save(flow), given)
+        cluster.submit(execution_id, cluster.save(flow), given, options.not_before)
         document = follow(cluster, execution_id)
-    if as_json:
+    if options.as_json:
         print(json.dumps(document, indent=2, ensure_ascii=False))
     return 0 if State(document["state"]["current"]) in GOOD_ENDS else 1
 

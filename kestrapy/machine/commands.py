@@ -45,7 +45,7 @@ class ExecutionRequested(Public, frozen=True):
     """Run a flow. revision None: the latest one. inputs: JSON object.
 
     idempotencyKey: a second request with the same key, within the window, makes no second
-    execution.
+    execution. scheduleDate: epoch ms before which it does not start, null: it starts at once.
     """
 
     idempotency_key: str
@@ -54,6 +54,7 @@ class ExecutionRequested(Public, frozen=True):
     revision: int | None = None
     inputs: str = "{}"
     labels: dict[str, str] = {}
+    schedule_date: int | None = None
 
 
 class JobRequested(Public, frozen=True):

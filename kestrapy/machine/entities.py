@@ -93,7 +93,8 @@ class Content(Entity, frozen=True):
     JSON, typed once started. variables: JSON object, empty: those of the flow.
 
     request is set only until the execution has started: it is the dead letter, should it be
-    refused. lineage: where it tries another one again.
+    refused. lineage: where it tries another one again. schedule_date: epoch ms before which it was
+    not to start, 0: at once.
     """
 
     inputs: str
@@ -105,6 +106,7 @@ class Content(Entity, frozen=True):
     redrives: int = 0
     variables: str = ""
     lineage: Lineage | None = None
+    schedule_date: int = 0
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):

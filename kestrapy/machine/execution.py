@@ -141,6 +141,7 @@ def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
             job_requested=command.job_requested,
             redrives=command.redrives,
             lineage=command.lineage,
+            schedule_date=command.not_before,
         ),
     )
     return turn.put_execution(
@@ -179,7 +180,7 @@ def _begin(turn: Turn, execution_id: str) -> None:
         turn.put_execution(replace(execution, awaits="date"))
         turn.touch(execution_id)
     else:
-        turn.put_execution(replace(execution, due=0))
+        turn.put_execution(replace(execution, awaits="", due=0))
         _start(turn, execution_id)
 
 
@@ -202,7 +203,7 @@ def _start(turn: Turn, execution_id: str) -> None:
             _hide_secrets(turn, execution, content)
             return _refuse(turn, execution_id, f"flow {flow.namespace}.{flow.id} is disabled")
         offender = offending_label(content.labels)
-        if offender and content.trigger is None:
+        if offender and content.requested is not None:
             _hide_secrets(turn, execution, content)
             problem = f"System labels can only be set by Kestra itself, offending label: {offender}"
             return _refuse(turn, execution_id, problem)

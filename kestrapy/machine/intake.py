@@ -17,6 +17,8 @@ from kestrapy.machine.stage import Arrival
 from kestrapy.model.flow import RESERVED_NAMESPACE
 from kestrapy.model.ids import derive_execution_id
 
+LATEST = 253_402_300_799_999
+"""The last ms of the year 9999: no date after it can be shown."""
 KEY_KEPT = 3600 * 1000
 """ms for which an idempotency key makes no second execution."""
 INLINE_TASK_ID = "job"
@@ -46,6 +48,7 @@ def step(state: EntityMap, arrival: Arrival, at: int, shard: int) -> Step:
             key = f"q:{command.idempotency_key}~{redrives}"
             if not command.idempotency_key:
                 raise RecordRefused("idempotencyKey is empty: give each request a key of its own")
+            _check_date(command)
             before = state.get(key)
             if isinstance(before, KnownKey) and at < before.until:  # a quiet partition expires late
                 return Step({}, [])
@@ -55,6 +58,12 @@ def step(state: EntityMap, arrival: Arrival, at: int, shard: int) -> Step:
             known = KnownKey(execution_id, at + KEY_KEPT)
             return Step({key: known}, [_traced(created, arrival)], [arrival.traceparent])
     return Step({}, [])
+
+
+def _check_date(command: ExecutionRequested | JobRequested) -> None:
+    date = command.schedule_date if isinstance(command, ExecutionRequested) else None
+    if date is not None and not 0 <= date <= LATEST:
+        raise RecordRefused(f"scheduleDate {date}: expected epoch ms of a date until 9999")
 
 
 def _traced(created: ExecutionCreated, arrival: Arrival) -> ExecutionCreated:
@@ -89,6 +98,7 @@ def _requested(
             labels=command.labels,
             requested=command,
             redrives=redrives,
+            not_before=command.schedule_date or 0,
         )
     flow_id = command.task_type.rpartition(".")[2] or command.task_type
     return ExecutionCreated(

@@ -104,6 +104,7 @@ class ExecutionSnapshot(Public, frozen=True):
     """An execution as it is after an event, without its task runs. inputs, outputs, variables,
     trigger: JSON. originalId, attempt, began: of the first execution, which try of it this is, and
     when that was created, epoch ms; of one that tries no other again "", 1 and 0.
+    scheduleDate: epoch ms before which it does not start, null: at once.
     """
 
     state: State
@@ -117,6 +118,7 @@ class ExecutionSnapshot(Public, frozen=True):
     original_id: str = ""
     attempt: int = 1
     began: int = 0
+    schedule_date: int | None = None
 
 
 class ExecutionEvent(Public, frozen=True):

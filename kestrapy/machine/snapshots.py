@@ -35,6 +35,7 @@ def execution_snapshot(execution: Execution, content: Content, variables: str) -
         else _trigger_text(trigger.id, trigger.type, trigger.variables),
         error=execution.error,
         **_lineage(content),
+        schedule_date=content.schedule_date or None,
     )
 
 

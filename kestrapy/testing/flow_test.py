@@ -162,9 +162,10 @@ class FlowTest:
         inputs: Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
         flow_id: str | None = None,
+        in_seconds: float = 0,
     ) -> ObservedExecution:
         """Submit an execution of the first flow, or of another. inputs: a Path stands for a file's
-        content. Raises InputRefused.
+        content. in_seconds: after which it starts; until then it is CREATED. Raises InputRefused.
         """
         flow = self._flow(flow_id)
         token = self.servers.parts.entropy.token()
@@ -182,6 +183,7 @@ class FlowTest:
                 self._revisions[flow.namespace, flow.id],
                 msgspec.json.encode(given).decode(),
                 dict(labels or {}),
+                not_before=self.now + round(in_seconds * SECOND) if in_seconds else 0,
             )
         )
         return self._observed(execution_id)

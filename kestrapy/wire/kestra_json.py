@@ -82,6 +82,8 @@ def execution_json(
         "deleted": False,
         "taskRunList": [{**place, **_task_run_json(run)} for run in runs],
     }
+    if snapshot.schedule_date is not None:
+        found["scheduleDate"] = iso_date(snapshot.schedule_date)
     if snapshot.trigger is not None:
         found["trigger"] = msgspec.json.decode(snapshot.trigger)
     if snapshot.error:

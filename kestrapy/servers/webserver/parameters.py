@@ -50,6 +50,9 @@ class SubmissionParameters(Parameters):
     revision: int | None = Field(None, ge=1, description="The latest one where it is left out.")
     labels: list[str] = Field([], description="`key:value`; may be repeated.")
     wait: bool = Field(False, description="Answer when the execution has ended.")
+    schedule_date: AwareDatetime | None = Field(
+        None, description="It is CREATED until this date, and starts then."
+    )
 
 
 class ExecutionParameters(Parameters):

@@ -23,7 +23,7 @@ from kestrapy.model.state import State
 from kestrapy.ports.places import input_uri
 from kestrapy.ports.store import StoredExecution, StoreUnavailable
 from kestrapy.servers.webserver.answers import answer
-from kestrapy.servers.webserver.parameters import SubmissionParameters, parse_labels
+from kestrapy.servers.webserver.parameters import SubmissionParameters, epoch_ms, parse_labels
 from kestrapy.servers.webserver.watch import wait_until
 from kestrapy.servers.webserver.web import Web
 
@@ -78,7 +78,7 @@ class SubmissionEndpoint:
         flow = web.parsed(revision)
         if flow.disabled:
             raise Conflict(f"flow {namespace}.{flow_id} is disabled")
-        labels = _request_labels(query.labels)
+        labels, schedule_date = _request_labels(query.labels), epoch_ms(query.schedule_date)
         token, now = web.entropy.token(), web.clock.wall()
         shard = int(token, 16) % web.catalogue.shards
         execution_id = derive_execution_id(shard, now, token)
@@ -97,6 +97,7 @@ class SubmissionEndpoint:
             revision=revision.revision,
             inputs=_text(values),
             labels=labels,
+            not_before=schedule_date or 0,
         )
         web.sender.send(web.router.message(submitted))
         snapshot = ExecutionSnapshot(
@@ -108,6 +109,7 @@ class SubmissionEndpoint:
             variables=_text(flow.variables),
             trigger=None,
             error="",
+            schedule_date=schedule_date,
         )
         return submitted, StoredExecution(
             execution_id, namespace, flow_id, revision.revision, -1, snapshot

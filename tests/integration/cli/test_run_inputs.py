@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kestrapy.cli.running import run_flow
+from kestrapy.cli.running import RunOptions, not_before_of, run_flow
 from kestrapy.config import Settings, load_settings
 from kestrapy.errors import InputRefused
 from kestrapy.model.inputs import ENCRYPTED
@@ -36,7 +36,7 @@ def test_an_input_of_each_type(
     given = flow_file.parent / "data"
     given.write_text("a,b\n")
     inputs = pairs({**TEXTS, "nested.file": str(given)})
-    assert run_flow(flow_file, inputs, None, settings, True) == 0
+    assert run_flow(flow_file, RunOptions(inputs, as_json=True), settings) == 0
     out, err = capsys.readouterr()
     document = json.loads(out)
     nested = document["inputs"].pop("nested")
@@ -64,8 +64,24 @@ def test_what_does_not_fit_is_refused_before_anything_runs(
         "nested.file": str(flow_file.parent / "data.zip"),
     }
     with pytest.raises(InputRefused) as caught:
-        run_flow(flow_file, pairs({**TEXTS, **wrong}), None, settings, True)
+        run_flow(flow_file, RunOptions(pairs({**TEXTS, **wrong}), as_json=True), settings)
     assert sorted(it.path.removeprefix("inputs.") for it in caught.value.problems) == sorted(wrong)
     with pytest.raises(InputRefused, match=r"input `nested.secret`.*must match") as caught:
-        run_flow(flow_file, pairs({**TEXTS, "nested.secret": "HUSH"}), None, settings, True)
+        hushed = RunOptions(pairs({**TEXTS, "nested.secret": "HUSH"}), as_json=True)
+        run_flow(flow_file, hushed, settings)
     assert "HUSH" not in str(caught.value)
+
+
+def test_a_date_in_the_past_does_not_hold_a_run_back(
+    flow_file: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    date = not_before_of("2020-02-29T12:00:00.5+02:00")
+    inputs = pairs({**TEXTS, "nested.file": str(flow_file)})
+    assert run_flow(flow_file, RunOptions(inputs, not_before=date, as_json=True), settings) == 0
+    assert json.loads(capsys.readouterr().out)["scheduleDate"] == "2020-02-29T10:00:00.500Z"
+
+
+@pytest.mark.parametrize("date", ["tomorrow", "2026-01-01T00:00:00"])
+def test_a_date_without_a_place_in_time_is_refused(date: str) -> None:
+    with pytest.raises(InputRefused, match="--schedule-date"):
+        not_before_of(date)

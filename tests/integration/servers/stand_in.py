@@ -119,6 +119,7 @@ class StandIn:
             variables="{}",
             trigger=None,
             error="",
+            schedule_date=submitted.not_before or None,
         )
         self._send_event(submitted, execution=snapshot)
 

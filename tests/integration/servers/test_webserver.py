@@ -186,6 +186,20 @@ def test_while_nothing_is_stored_the_answer_is_made_from_the_request(
     assert given[-1] == {"key": "system.correlationId", "value": "theirs"}
 
 
+def test_the_date_of_an_execution_goes_to_the_log_and_is_shown(
+    site: Site, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(submission, "FIRST_EVENT_TIMEOUT", 0.05)
+    save(client)
+    site.executor.pause()
+    created = start(client, params={"scheduleDate": "2030-01-01T00:00:00+01:00"})
+    assert created["scheduleDate"] == "2029-12-31T23:00:00.000Z"
+    assert created["state"]["current"] == "CREATED"
+    site.executor.resume()
+    stored = client.get(f"/executions/{created['id']}").json()
+    assert stored["scheduleDate"] == created["scheduleDate"]
+
+
 def test_a_young_execution_is_waited_for(
     site: Site, client: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,7 +233,7 @@ def test_what_cannot_be_started_is_refused_before_the_log_has_it(
     assert "key:value" in problems(post(params={"labels": "plain"}))
     assert "system." in problems(post(params={"labels": "system.x:y"}))
     assert post(json={"count": 3}).status_code == 415
-    assert post(params={"scheduleDate": "2026-01-01"}).status_code == 422
+    assert post(params={"scheduleDate": "2026-01-01"}).status_code == 422, "no time, no offset"
     assert [site.log.high_watermark(it) for it in _requests(site)] == ends
 
 

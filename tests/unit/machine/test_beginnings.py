@@ -223,7 +223,7 @@ def test_executions_that_belong_together_have_a_label_in_common() -> None:
 
 
 def test_a_request_with_another_label_of_the_system_is_refused() -> None:
-    driver = Driver(flow(task("a"))).create(labels={"system.restarted": "true"})
+    driver = Driver(flow(task("a"))).create(labels={"system.restarted": "true"}, requested=REQUEST)
     assert driver.ended == "FAILED"
     assert "offending label: system.restarted=true" in driver.snapshot().error
 

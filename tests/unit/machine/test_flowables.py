@@ -553,6 +553,15 @@ def test_a_kill_ends_what_runs_after_the_execution() -> None:
     assert isinstance(driver.execution, Ended)
 
 
+def test_a_kill_that_is_repeated_spares_what_runs_after_it() -> None:
+    driver = Driver(flow(pause(), afterExecution=[task("x")])).create()
+    kill = KillRequested(driver.runs["p"].execution_id)
+    driver.tell(kill)
+    assert (driver.ended, driver.states["x"]) == ("KILLED", "SUBMITTED")
+    assert driver.tell(kill) == []
+    assert driver.run().states == {"p": "KILLED", "x": "SUCCESS"}
+
+
 def test_a_refused_execution_has_nothing_after_it() -> None:
     document = flow(task("a"), afterExecution=[task("x")], disabled=True)
     assert Driver(document).create().states == {}

@@ -16,10 +16,11 @@ from kestrapy.machine.commands import (
     TriggerFired,
 )
 from kestrapy.machine.folds import intake_fold
-from kestrapy.machine.intake import KEY_KEPT
+from kestrapy.machine.intake import KEY_KEPT, LATEST
 from kestrapy.machine.stage import Arrival, Folded, Position, Stage
 from kestrapy.model.flow import RESERVED_NAMESPACE
 from kestrapy.model.ids import shard_of, time_of
+from kestrapy.model.instants import iso_date
 
 REQUEST = ExecutionRequested("order-1", "shop", "ship", inputs='{"n":1}', labels={"a": "b"})
 JOB = JobRequested("job-1", "gpu", "x.y.Return", '{"format":"hi"}', '{"n":1}', {"a": "b"})
@@ -131,6 +132,22 @@ def test_properties_that_are_no_object_are_refused(properties: str) -> None:
     folded = intake.fold(JobRequested("k", "gpu", "return", properties))
     assert folded.poison is not None and "properties must be a JSON object" in folded.poison
     assert intake.created(JobRequested("k", "gpu", "return", "{}")) is not None, "the key is free"
+
+
+def test_a_request_may_name_its_date() -> None:
+    request = ExecutionRequested("key", "shop", "ship", schedule_date=5_000)
+    created = Intake().created(request)
+    assert created is not None and created.not_before == 5_000
+    submitted = ExecutionSubmitted("id", "shop", "ship", 7, not_before=6_000)
+    created = Intake().created(submitted)
+    assert created is not None and created.not_before == 6_000
+
+
+@pytest.mark.parametrize("date", [-1, LATEST + 1])
+def test_a_date_that_nobody_could_read_is_refused(date: int) -> None:
+    folded = Intake().fold(ExecutionRequested("key", "shop", "ship", schedule_date=date))
+    assert folded.poison is not None and f"scheduleDate {date}" in folded.poison
+    assert iso_date(LATEST) == "9999-12-31T23:59:59.999Z"
 
 
 def test_what_our_servers_submit_goes_through_as_it_is() -> None:

@@ -258,3 +258,14 @@ def test_the_example_in_the_documentation_passes(monkeypatch: pytest.MonkeyPatch
     exec(compile(code, str(DOCS), "exec"), names)
     ran = [it() for name, it in names.items() if name.startswith("test_") and callable(it)]
     assert len(ran) == 1
+
+
+def test_executions_start_in_the_order_of_their_dates() -> None:
+    with FlowTest(flow(ret("a"))) as test:
+        late, early = test.start(in_seconds=3600), test.start(in_seconds=60)
+        test.advance(1)
+        assert (late.state, early.state) == ("CREATED", "CREATED")
+        before = test.now
+        test.run_until(None, late)
+    assert early.ended is not None and early.ended < late.started + 3_600_000
+    assert 3_590_000 < test.now - before < 3_610_000
