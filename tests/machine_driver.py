@@ -16,10 +16,13 @@ import msgspec
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.plan import Plan
 from kestrapy.machine.commands import (
+    ChildReported,
     Claimed,
     Command,
     ExecutionCreated,
     ExecutionDue,
+    ExecutionSubmitted,
+    KillRequested,
     Result,
     Returned,
     Source,
@@ -27,6 +30,7 @@ from kestrapy.machine.commands import (
     WorkerLost,
 )
 from kestrapy.machine.entities import (
+    Child,
     Ended,
     Entity,
     Execution,
@@ -100,7 +104,9 @@ class Driver:
 
     ``run`` lets workers act on what goes out. A task's script says, grant by grant, what its worker
     does; its last word holds on: ``success``, ``warning``, ``fail``, ``lost`` (the worker is),
-    ``return`` (handed back), ``silent`` (no answer). Each grant of a lost worker's group is claimed
+    ``return`` (handed back), ``silent`` (no answer). That of a task that runs other flows says how
+    each execution of these ends: ``success``, ``warning``, ``fail``, ``killed``, ``cancelled``,
+    ``refused``, ``silent``. Each grant of a lost worker's group is claimed
     by a worker of another name.
     """
 
@@ -187,6 +193,34 @@ class Driver:
         elif isinstance(output, Kill):
             killed = (output.task_run_id, output.epoch, output.worker_id, State.KILLED)
             yield Result(*killed)
+        elif isinstance(output, ExecutionSubmitted) and output.lineage is None:
+            yield from self._child(output, scripts)
+        elif isinstance(output, KillRequested):
+            yield from self._killed(output.execution_id)
+
+    def _child(self, asked: ExecutionSubmitted, scripts: dict[str, list[str]]) -> Iterable[Command]:
+        assert asked.parent is not None and asked.trigger is not None
+        task_run_id, iteration = asked.parent.task_run_id, asked.parent.iteration
+        script = scripts.get(asked.trigger.id, ["success"])
+        turn = self._grants[task_run_id] = self._grants.get(task_run_id, 0) + 1
+        word = script[min(turn, len(script)) - 1]
+        if word == "silent":
+            return
+        state = State({"fail": "FAILED", "refused": "FAILED"}.get(word, word.upper()))
+        if not asked.parent.waits and word != "refused":
+            state = State.RUNNING
+        outputs = msgspec.json.encode({"o": turn}).decode() if asked.parent.waits else "{}"
+        report = (task_run_id, asked.execution_id, iteration, state)
+        if word == "refused":
+            yield ChildReported(*report, error="no such flow", refused=True)
+        else:
+            yield ChildReported(*report, outputs=outputs)
+
+    def _killed(self, execution_id: str) -> Iterable[Command]:
+        for key, entity in self.state.items():
+            if isinstance(entity, Child) and entity.execution_id == execution_id:
+                task_run_id, _, iteration = key[2:].partition(":")
+                yield ChildReported(task_run_id, execution_id, int(iteration), State.KILLED)
 
     def _work(self, run: TaskRun, script: list[str]) -> Iterable[Command]:
         turn = self._grants[run.id] = self._grants.get(run.id, 0) + 1

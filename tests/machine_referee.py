@@ -30,7 +30,7 @@ from kestrapy.machine.outputs import (
     TaskRunSnapshot,
 )
 from kestrapy.machine.task_runs import HELD_STATES
-from kestrapy.model.registry import Kind
+from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State
 from tests.machine_driver import Driver
 
@@ -129,7 +129,11 @@ class Referee:
         for run in runs:
             if not run.history.current.is_terminal:
                 assert (run.scope is None) == (plan.kind(run.task_id) is Kind.RUNNABLE)
-            if run.scope is not None:
+            if run.scope is not None and plan.kind(run.task_id) in CALLS:
+                open_now = [it for it in driver.state if it.startswith(f"s:{run.id}:")]
+                assert run.scope.open == len(open_now), f"{run.scope.open} are open of {open_now}"
+                assert not (run.state.is_terminal and (run.scope.open or run.due))
+            elif run.scope is not None:
                 children = [it for it in runs if it.parent == run.ordinal]
                 limit = _limit(plan, run, run.scope)
                 self._list(run.scope, plan, run.task_id, children, limit)
@@ -192,7 +196,7 @@ class Referee:
     def _leftovers(self, driver: Driver) -> None:
         live = {it.id for it in _of(driver, Execution)}
         for key, entity in driver.state.items():
-            if key[0] in "cti":
+            if key[0] in "ctiso":
                 assert key[2:].partition("-")[0] in live, f"{key} of no live execution"
             if key[0] in "lv":
                 assert key[2:].partition(":")[0] in live, f"{key} of no live execution"

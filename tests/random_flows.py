@@ -39,6 +39,14 @@ DEEDS: list[Document] = [
     {"type": "setVariables", "variables": {"v": "{{ vars }}"}},
     {"type": "unsetVariables", "variables": ["v"]},
 ]
+CALLS: list[Document] = [
+    {"type": "subflow", "inputs": {"n": "{{ inputs.n }}"}},
+    {"type": "subflow", "wait": False, "labels": {"k": "{{ taskrun.id }}"}},
+    {"type": "subflow", "transmitFailed": False, "flowId": "{{ outputs.t1.value }}"},
+    {"type": "subflow", "retry": {"type": "constant", "interval": "PT1S", "maxAttempts": 2}},
+    {"type": "forEachItem", "items": "kestra:///a", "inputs": {"i": "{{ taskrun.items }}"}},
+    {"type": "forEachItem", "items": "kestra:///a", "wait": False, "transmitFailed": False},
+]
 VALUES: list[Any] = [
     *(["a", "b", "c"], '[1, {"k": 2}]', {"x": 1, "y": None}, [], "[1, null]"),
     *("{{ outputs.t1.value }}", "{{ [inputs.n, 'b', 'b'] }}"),
@@ -83,6 +91,9 @@ class FlowMaker:
         properties = self._allowances()
         if self._chance(0.05):
             return {"id": task_id, **self._random.choice(DEEDS), **properties}
+        if self._chance(0.08):
+            called = {"namespace": "other", "flowId": "called", **self._random.choice(CALLS)}
+            return {"id": task_id, **called, **properties}
         if depth > 3 or self._count > 9 or self._chance(0.6):
             return task(task_id, **properties, **self._work())
         properties |= self._blocks(depth + 1)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from kestrapy.machine.commands import (
+    ChildReported,
     Claimed,
     Command,
     ExecutionCreated,
@@ -36,7 +37,7 @@ from kestrapy.machine.commands import (
     Undeliverable,
     WorkerLost,
 )
-from kestrapy.machine.entities import Execution, TaskRun, execution_key
+from kestrapy.machine.entities import Child, Execution, TaskRun, execution_key
 from kestrapy.machine.outputs import Granted, Job, Output
 from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
@@ -47,7 +48,9 @@ from tests.machine_driver import FLOW_ID, NAMESPACE, ROOMY, Driver
 from tests.random_flows import random_flow
 
 OUTCOMES = (*[State.SUCCESS] * 5, *[State.FAILED] * 3, State.WARNING, State.KILLED)
-OUTPUTS = (*["{}", '{"value":1}', '{"value":{"deep":[1,2]}}'] * 4, "not JSON", "[]")
+SPLIT = '{"numberOfBatches":3,"prefix":"kestra:///b"}'
+"""The outputs of a ForEachItem's first step."""
+OUTPUTS = (*["{}", '{"value":1}', '{"value":{"deep":[1,2]}}', SPLIT] * 3, "not JSON", "[]")
 INPUTS = (*["{}"] * 10, '{"n":"7"}', '{"n":"many"}', "nothing")
 DAY = 24 * 3600 * 1000
 GROUPS = (DEFAULT_GROUP, "spare", "gpu")
@@ -92,7 +95,8 @@ class History:
             (0.06, self._create),
             (0.04, self._resolve),
             (0.32, self._claim),
-            (0.32, self._result),
+            (0.29, self._result),
+            (0.03, self._report),
             (0.03, self._return),
             (0.04, self._lose),
             (0.08, self._timer),
@@ -205,6 +209,23 @@ class History:
     def _kill(self) -> Command:
         return KillRequested(self._some_id())
 
+    def _report(self) -> Command:
+        """Of a child, or of one that nobody knows."""
+        known = [key for key, it in self.driver.state.items() if isinstance(it, Child)]
+        if not known or self.random.random() < 0.1:
+            return ChildReported(f"{self._some_id()}-0", "unknown", -1, State.SUCCESS)
+        made = self._report_of(self._one_of(known), self.random.choice(OUTCOMES))
+        refused = made.state is State.FAILED and self.random.random() < 0.3
+        return msgspec.structs.replace(made, refused=refused)
+
+    def _report_of(self, key: str, state: State) -> ChildReported:
+        child = self.driver.state[key]
+        assert isinstance(child, Child)
+        task_run_id, _, iteration = key[2:].partition(":")
+        outputs = self.random.choice(["{}", '{"o":[1,2]}'])
+        state = state if child.waits else State.RUNNING
+        return ChildReported(task_run_id, child.execution_id, int(iteration), state, outputs)
+
     def _resume(self) -> Command:
         runs = self._live(TaskRun)
         paused = [it for it in runs if it.state is State.PAUSED]
@@ -287,6 +308,11 @@ class History:
             self._say(SettingChanged(GROUP, key, self._revisions, settings))
         for _ in range(2_000):
             wanted = [it for each in self._live(object) for it in self._wanted(each)]
+            wanted += [
+                self._report_of(key, State.SUCCESS)
+                for key, it in self.driver.state.items()
+                if isinstance(it, Child)
+            ]
             if not wanted:
                 break
             self._say(wanted[0])

@@ -14,6 +14,7 @@ from kestrapy.language.flow_inputs import read_inputs
 from kestrapy.language.flow_outputs import read_outputs
 from kestrapy.language.flow_tasks import Reading, read_block, read_retry
 from kestrapy.language.flow_triggers import read_triggers
+from kestrapy.language.for_each_item import step_ids
 from kestrapy.language.labels import read_labels
 from kestrapy.language.listeners import read_listeners
 from kestrapy.language.plugin_defaults import SPELLINGS, with_defaults
@@ -21,7 +22,7 @@ from kestrapy.language.problems import Problems, shown
 from kestrapy.language.worker_groups import Declared, read_worker_group
 from kestrapy.language.yaml_source import parse
 from kestrapy.model.flow import Flow
-from kestrapy.model.registry import Registry
+from kestrapy.model.registry import Kind, Registry
 from kestrapy.model.worker_group import GroupSettings
 
 FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
@@ -100,8 +101,26 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         fields.take(name)
     unique(reading.tasks, "task")
     check_references([it.id for it in flow.inputs], reading.tasks, outputs)
+    _check_calls(reading, flow)
     fields.close()
     return flow
+
+
+def _check_calls(reading: Reading, flow: Flow) -> None:
+    """Flows that call themselves; ids that steps of a ForEachItem have."""
+    ids = {str(fields.take("id")) for fields in reading.tasks}
+    for fields in reading.tasks:
+        name = fields.value.get("type")
+        kind = reading.registry.tasks.get(name) if isinstance(name, str) else None
+        if kind is None or kind.kind not in (Kind.SUBFLOW, Kind.FOR_ITEMS):
+            continue
+        called = fields.value.get("namespace"), fields.value.get("flowId")
+        if called == (flow.namespace, flow.id):
+            name = f"{flow.namespace}.{flow.id}"
+            fields.add("flowId", f"Invalid Flow: Recursive call to flow [{name}]")
+        taken = ids.intersection(step_ids(str(fields.take("id"))))
+        if kind.kind is Kind.FOR_ITEMS and taken:
+            fields.add("id", f"its steps are called {', '.join(sorted(taken))}: rename the others")
 
 
 def _read_variables(fields: Fields) -> dict[str, Any]:

@@ -47,6 +47,11 @@ def _read_for_each(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
     }
 
 
+def _read_for_items(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    """It has none but those that it is made of."""
+    return {}
+
+
 def _read_if(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
     if not fields.items("then"):
         fields.problems.add(fields.path, "The 'then' property cannot be empty")
@@ -129,4 +134,5 @@ _READERS: dict[Kind, Callable[[Fields, ReadTask], dict[str, Any]]] = {
     Kind.SWITCH: _read_switch,
     Kind.PAUSE: _read_pause,
     Kind.ORDERED: _read_ordered,
+    Kind.FOR_ITEMS: _read_for_items,
 }

@@ -13,6 +13,7 @@ from kestrapy.errors import ExpressionError
 from kestrapy.language.expression import value_needs_world
 from kestrapy.language.fields import Fields
 from kestrapy.language.flow_children import read_children
+from kestrapy.language.for_each_item import OF_SPLIT, with_steps
 from kestrapy.language.plugin_defaults import RUNNABLE_ONLY
 from kestrapy.language.problems import Problems, closest, did_you_mean
 from kestrapy.language.typed_properties import check_properties
@@ -26,6 +27,12 @@ BEHAVIORS = ("RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION")
 ON_WORKER_LOST = ("RESUBMIT", "FAIL")
 NOT_YET = ("assets", "logToFile", "taskCache", "version")
 """Core properties of a task that Kestra knows."""
+ACTED_UPON = {
+    Kind.PAUSE: ("timeout", "retry"),
+    Kind.SUBFLOW: ("retry",),
+    Kind.FOR_ITEMS: ("retry", "logLevel", "workerGroup", "workerSelector"),
+}
+"""Of what only workers act upon, what has an effect all the same."""
 
 
 @dataclass
@@ -76,15 +83,17 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
     if kind.kind is not Kind.RUNNABLE:
         for name, value in properties.items():
-            refuse_world(fields, name, value)
-    return Task(task_id, kind.name, properties=properties, **core)
+            if not (kind.kind is Kind.FOR_ITEMS and name in OF_SPLIT):  # a worker's
+                refuse_world(fields, name, value)
+    task = Task(task_id, kind.name, properties=properties, **core)
+    return with_steps(task) if kind.kind is Kind.FOR_ITEMS else task
 
 
 def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
     remedy = "set it on its tasks" if kind.kind.has_children else "leave it out"
-    fit = {"timeout": kind.kind is Kind.PAUSE, "retry": kind.kind.has_children}
+    fit = ACTED_UPON.get(kind.kind, ("retry",) if kind.kind.has_children else ())
     for name in RUNNABLE_ONLY:
-        if fields.has(name) and not fit.get(name):
+        if fields.has(name) and name not in fit:
             fields.add(name, f"`{name}` has no effect here, no worker runs it: {remedy}")
 
 
@@ -111,9 +120,16 @@ def refuse_world(fields: Fields, name: str, value: Any) -> None:
 def _read_type(fields: Fields, reading: Reading) -> TaskType | None:
     name = fields.required("type")
     found = reading.registry.tasks.get(name)
+    if found is not None and found.hidden:
+        found = None
     if name and found is None:
-        fields.add("type", invalid_type(name, reading.registry.tasks))
+        fields.add("type", invalid_type(name, _named(reading.registry)))
     return found
+
+
+def _named(registry: Registry) -> list[str]:
+    """The types that a flow may name."""
+    return [name for name, it in registry.tasks.items() if not it.hidden]
 
 
 def invalid_type(name: str, options: Collection[str]) -> str:

@@ -66,7 +66,7 @@ def flow_schema(registry: Registry) -> Schema:
 
 def type_schemas(registry: Registry, end: str = "") -> TypeSchemas:
     """end: of the names of definitions that tasks refer to."""
-    tasks = tuple({it.name: it for it in registry.tasks.values()}.values())
+    tasks = tuple({it.name: it for it in registry.tasks.values() if not it.hidden}.values())
     triggers = tuple({it.name: it for it in registry.triggers.values()}.values())
     conditions = tuple({it.name: it for it in registry.conditions.values()}.values())
     models, definitions = model_schemas(
@@ -158,7 +158,8 @@ def _joined(core: Schema, own: Schema, end: str) -> Schema:
 
 def _of_type(schemas: dict[str, Schema], registered: Any) -> Schema:
     """By type, under all of its names."""
-    return by_type({name: _typed(schemas[it.name], it) for name, it in registered.items()})
+    known = {name: it for name, it in registered.items() if it.name in schemas}
+    return by_type({name: _typed(schemas[it.name], it) for name, it in known.items()})
 
 
 def _typed(schema: Schema, of: TaskType | TriggerType | ConditionType) -> Schema:

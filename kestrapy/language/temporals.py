@@ -7,7 +7,7 @@ without their ``Z`` are in the order of what they stand for; durations excepted.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from fractions import Fraction
 
 from kestrapy.language.durations import seconds_of
@@ -34,6 +34,12 @@ def instant(text: str) -> str:
     while digits.endswith("000"):
         digits = digits[:-3]
     return at.replace(tzinfo=None).isoformat() + (f".{digits}Z" if digits else "Z")
+
+
+def epoch_ms(text: str) -> int:
+    """An instant in ms since 1970."""
+    at = datetime.fromisoformat(instant(text))
+    return int((at - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
 
 
 def local_date(text: str) -> str:

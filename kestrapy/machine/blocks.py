@@ -6,11 +6,11 @@ from collections import deque
 
 import msgspec
 
-from kestrapy.machine import flowables, task_runs, transitions
+from kestrapy.machine import flowables, subflows, task_runs, transitions
 from kestrapy.machine.entities import TaskRun
 from kestrapy.machine.lists import ROOT, Start, TaskList
 from kestrapy.machine.turn import Turn
-from kestrapy.model.registry import Kind
+from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State
 
 replace = msgspec.structs.replace
@@ -39,6 +39,10 @@ def advance(turn: Turn, execution_id: str, owner: int) -> State | None:
 def _start(tasks: TaskList) -> list[int]:
     """Start tasks of the list. -> the flowable ones among them, whose lists begin now."""
     turn, flowable_runs = tasks.turn, []
+    if tasks.kind is Kind.BATCHES:
+        if not turn.execution(tasks.execution_id).killing:
+            subflows.start_batches(turn, tasks.run)
+        return []
     while not turn.execution(tasks.execution_id).killing:
         start = tasks.next()
         if start is None:
@@ -71,12 +75,17 @@ def _begin(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
         return ended
     if kind is Kind.RUNNABLE:
         return task_runs.submit(turn, run)
+    if kind in CALLS:
+        return subflows.begin(turn, run)
     return flowables.begin(turn, run)
 
 
 def end(turn: Turn, run: TaskRun, state: State) -> int:
     """End a task run, as its task allows. -> its parent, whose list has to go on."""
     task = turn.plan(turn.execution(run.execution_id)).task(run.task_id)
+    if run.state is State.PAUSED:  # what it was to do meanwhile has stopped the execution
+        flowables.resume(turn, run)
+        run = turn.run(run.execution_id, run.ordinal)
     if state is State.FAILED and task.allow_failure:
         state = State.SUCCESS if task.allow_warning else State.WARNING
     elif state is State.WARNING and task.allow_warning:

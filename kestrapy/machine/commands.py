@@ -91,6 +91,24 @@ class Lineage(msgspec.Struct, frozen=True):
     began: int
 
 
+class Parent(msgspec.Struct, frozen=True, array_like=True):
+    """The task run that an execution is a child of. iteration: of the batch that it is for, -1 for
+    a Subflow's.
+
+    waits: it is told of the end, else of the start. revision: of the flow, 0 for the latest. depth:
+    how many executions are above. labels: that count less than the flow's own. outputs: templates
+    of what the parent asks for, JSON; empty for none.
+    """
+
+    task_run_id: str
+    iteration: int = -1
+    waits: bool = True
+    revision: int = 0
+    depth: int = 1
+    labels: dict[str, str] = {}
+    outputs: str = ""
+
+
 class ExecutionSubmitted(Internal, frozen=True):
     """A request whose flow revision was looked up and whose id was given by a server of ours.
 
@@ -106,6 +124,7 @@ class ExecutionSubmitted(Internal, frozen=True):
     trigger: TriggerFired | None = None
     not_before: int = 0
     lineage: Lineage | None = None
+    parent: Parent | None = None
 
 
 # executions
@@ -133,6 +152,7 @@ class ExecutionCreated(Internal, frozen=True):
     traceparent: str = ""
     not_before: int = 0
     lineage: Lineage | None = None
+    parent: Parent | None = None
 
 
 class FlowResolved(Internal, frozen=True):
@@ -199,6 +219,24 @@ class ExecutionDue(Internal, frozen=True):
 
     execution_id: str
     due: int
+
+
+class ChildReported(Internal, frozen=True):
+    """An execution that a task run started has ended, or, where its parent does not wait for that,
+    has started: then state is RUNNING.
+
+    outputs: JSON object. error: for people. refused: it could not start, or its outputs can't be
+    had. following: with RETRIED, the execution that takes its place, and will report itself.
+    """
+
+    task_run_id: str
+    execution_id: str
+    iteration: int
+    state: State
+    outputs: str = "{}"
+    error: str = ""
+    refused: bool = False
+    following: str = ""
 
 
 class Undeliverable(Internal, frozen=True):
@@ -436,6 +474,7 @@ INTERNAL = (
     FlowResolved,
     TimerDue,
     ExecutionDue,
+    ChildReported,
     Undeliverable,
     WorkerLost,
     NoWorker,

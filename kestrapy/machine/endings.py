@@ -12,7 +12,16 @@ import msgspec
 from kestrapy.errors import ExpressionError
 from kestrapy.language.outputs import resolve_outputs
 from kestrapy.language.plan import LISTENERS
-from kestrapy.machine import blocks, conditions, flowables, groups, task_runs, transitions
+from kestrapy.machine import (
+    blocks,
+    conditions,
+    flowables,
+    groups,
+    reports,
+    subflows,
+    task_runs,
+    transitions,
+)
 from kestrapy.machine.commands import ExecutionEnded, ExecutionSubmitted, Lineage
 from kestrapy.machine.entities import (
     Ended,
@@ -29,6 +38,7 @@ from kestrapy.machine.outputs import Kill
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
 from kestrapy.model.ids import derive_execution_id, shard_of
+from kestrapy.model.registry import CALLS
 from kestrapy.model.state import State
 
 ENDED_KEPT = 10 * 60 * 1000
@@ -97,7 +107,9 @@ def _try_again(turn: Turn, execution: Execution) -> None:
         content.trigger,
         execution.again,
         lineage,
+        content.parent,
     )
+    reports.tell_of_next_try(turn, execution.id, following.execution_id)
     turn.emit(following, execution.id)
 
 
@@ -145,6 +157,9 @@ def _forget(turn: Turn, execution_id: str) -> None:
     trigger = turn.content(execution_id).trigger
     if trigger is not None and trigger.uid:
         turn.emit(ExecutionEnded(trigger.uid, execution_id, state), execution_id)
+    reports.tell_ended(turn, execution_id)
+    for ordinal in range(execution.count):
+        subflows.drop(turn, turn.run(execution_id, ordinal))
     turn.touch(execution_id)
     turn.close(execution_id)
     for ordinal in reversed(range(execution.count)):  # parents last: values are found through them
@@ -175,6 +190,7 @@ def _kill_runs(turn: Turn, execution_id: str, count: int, state: State) -> None:
     """Children come after their parents: from the last run on, each list is empty when its owner is
     met.
     """
+    execution = turn.execution(execution_id)
     for ordinal in reversed(range(count)):
         run = turn.run(execution_id, ordinal)
         if run.state.is_terminal:
@@ -182,6 +198,8 @@ def _kill_runs(turn: Turn, execution_id: str, count: int, state: State) -> None:
         if run.scope is not None:
             history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
             run = turn.put_run(replace(run, history=history, due=0))
+            if turn.plan(execution).kind(run.task_id) in CALLS:
+                run = subflows.kill(turn, run)
             ended = state if run.scope is not None and run.scope.open == 0 else None
         else:
             ended = task_runs.kill(turn, run)

@@ -17,6 +17,7 @@ from kestrapy.machine.commands import (
     ExecutionRequested,
     JobRequested,
     Lineage,
+    Parent,
     TriggerFired,
 )
 from kestrapy.model.state import State, StateHistory
@@ -40,7 +41,11 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     values, or through the values where iterations run side by side. lanes: iterations whose next
     task may start, with its place; emptied in the command that fills it. begun, done: of a Dag, the
     tasks that were started, and those that others may follow. waits: until a timer, or a resume.
-    outcome: in which state that timer ends a Pause. rounds: of a loop, how often it has run.
+    outcome: in which state that timer ends a Pause. rounds: of a loop, how often it has run; of
+    batches that are killed, how many are still to be told.
+
+    Of a ForEachItem: done has the ordinals of its children. Of its batches: parts, of the outputs
+    that are to be merged, the first and the last.
     """
 
     block: str = "tasks"
@@ -57,6 +62,7 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     waits: bool = False
     outcome: str = ""
     rounds: int = 0
+    parts: tuple[int, int] = (0, 0)
 
 
 class Execution(Entity, frozen=True):
@@ -107,6 +113,7 @@ class Content(Entity, frozen=True):
     variables: str = ""
     lineage: Lineage | None = None
     schedule_date: int = 0
+    parent: Parent | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
@@ -185,6 +192,24 @@ class Values(Entity, frozen=True):
     """
 
     values: tuple[str, ...]
+
+
+class Child(Entity, frozen=True):
+    """An execution that a task run started, until it reports. waits: for its end. transmits: it
+    fails, or warns, as its child does.
+    """
+
+    execution_id: str
+    waits: bool = True
+    transmits: bool = True
+
+
+class ChildOutputs(Entity, frozen=True):
+    """What some of a task run's children have put out, by iteration: JSON objects, until they are
+    merged.
+    """
+
+    outputs: tuple[tuple[int, str], ...] = ()
 
 
 class Holder(Entity, frozen=True):
@@ -278,7 +303,7 @@ class KillNote(Entity, frozen=True):
 
 EntityMap = Mapping[str, Entity]
 ENTITIES = (
-    *(Execution, Content, TaskRun, LastRun, Values, Holder, Ended, KillNote),
+    *(Execution, Content, TaskRun, LastRun, Values, Holder, Ended, KillNote, Child, ChildOutputs),
     *(Group, GroupKeys, Namespace, Lane, Line, Place),
 )
 VALUES_PART = 256
@@ -310,6 +335,15 @@ def valued_run_key(execution_id: str, task_id: str, values: tuple[str, ...]) -> 
 
 def values_key(task_run_id: str, part: int) -> str:
     return f"i:{task_run_id}:{part}"
+
+
+def child_key(task_run_id: str, iteration: int) -> str:
+    """iteration: -1 for a Subflow's."""
+    return f"s:{task_run_id}:{iteration}"
+
+
+def outputs_key(task_run_id: str, part: int) -> str:
+    return f"o:{task_run_id}:{part}"
 
 
 def holder_key(worker_id: str) -> str:

@@ -20,8 +20,18 @@ from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
 from kestrapy.language.inputs import hide_secrets, resolve_inputs, undeclared
 from kestrapy.language.reads import Reads
 from kestrapy.language.values import offending_label
-from kestrapy.machine import blocks, endings, flowables, groups, task_runs, transitions
+from kestrapy.machine import (
+    blocks,
+    endings,
+    flowables,
+    groups,
+    reports,
+    subflows,
+    task_runs,
+    transitions,
+)
 from kestrapy.machine.commands import (
+    ChildReported,
     Claimed,
     Command,
     ExecutionCreated,
@@ -41,6 +51,7 @@ from kestrapy.machine.commands import (
 )
 from kestrapy.machine.entities import (
     Content,
+    Ended,
     Entity,
     EntityMap,
     Execution,
@@ -59,6 +70,7 @@ from kestrapy.machine.outputs import LogEntry, Output, Refusal
 from kestrapy.machine.turn import ContentMissing, Rules, Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import CORRELATION_ID, Flow
+from kestrapy.model.registry import CALLS
 from kestrapy.model.state import State, begin
 
 LEFT_OUT_TOLD = 20
@@ -142,6 +154,7 @@ def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
             redrives=command.redrives,
             lineage=command.lineage,
             schedule_date=command.not_before,
+            parent=command.parent,
         ),
     )
     return turn.put_execution(
@@ -179,6 +192,7 @@ def _begin(turn: Turn, execution_id: str) -> None:
     if execution.due > turn.at:
         turn.put_execution(replace(execution, awaits="date"))
         turn.touch(execution_id)
+        reports.tell_started(turn, execution_id)
     else:
         turn.put_execution(replace(execution, awaits="", due=0))
         _start(turn, execution_id)
@@ -213,13 +227,15 @@ def _start(turn: Turn, execution_id: str) -> None:
         return _refuse(turn, execution_id, str(error))
     except (FlowRefused, ExpressionError, msgspec.DecodeError) as error:
         return _refuse(turn, execution_id, str(error))
-    labels = {**flow.labels, **content.labels}
+    inherited = content.parent.labels if content.parent is not None else {}
+    labels = {**inherited, **flow.labels, **content.labels}
     turn.put(
         content_key(execution_id),
         replace(content, inputs=inputs, labels=labels, requested=None, job_requested=None),
     )
     history = transitions.enter(transitions.EXECUTION, execution.history, State.RUNNING, turn.at)
     turn.put_execution(replace(execution, history=history))
+    reports.tell_started(turn, execution_id)
     endings.advance(turn, execution_id, ROOT)
 
 
@@ -351,6 +367,10 @@ def _timer_due(turn: Turn, command: TimerDue) -> None:
     turn.at = max(turn.at, command.due)
     if run.scope is None:
         _go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
+    elif turn.plan(turn.execution(run.execution_id)).kind(run.task_id) in CALLS:
+        _go_on(turn, run, ended := subflows.due(turn, run))
+        if ended is None:
+            endings.advance(turn, run.execution_id, run.ordinal)
     else:
         flowables.due(turn, run)
         endings.advance(turn, run.execution_id, run.ordinal)
@@ -360,6 +380,12 @@ def _resume(turn: Turn, command: ResumeRequested) -> None:
     run = turn.get(run_key(command.task_run_id), TaskRun)
     if run is not None and run.state is State.PAUSED:
         flowables.resume(turn, run)
+        endings.advance(turn, run.execution_id, run.ordinal)
+
+
+def _child_reported(turn: Turn, command: ChildReported) -> None:
+    run = subflows.reported(turn, command)
+    if run is not None:
         endings.advance(turn, run.execution_id, run.ordinal)
 
 
@@ -390,6 +416,8 @@ def _go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:
 
 def _kill(turn: Turn, command: KillRequested) -> None:
     execution = turn.get(execution_key(command.execution_id), Entity)
+    if isinstance(execution, Ended) and execution.until <= turn.at:
+        execution = None  # forgotten, by this very command
     if execution is None:
         until = turn.at + KILL_NOTE_KEPT
         turn.put(kill_note_key(command.execution_id), KillNote(until))
@@ -436,7 +464,7 @@ def execution_named_by(command: Command) -> str:
 
 _OF_TASK_RUN = (
     *(Claimed, Result, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
-    ResumeRequested,
+    *(ResumeRequested, ChildReported),
 )
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ExecutionCreated: _created,
@@ -451,6 +479,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     SettingChanged: groups.changed,
     TimerDue: _timer_due,
     ExecutionDue: _execution_due,
+    ChildReported: _child_reported,
     WorkerLost: _worker_lost,
     KillRequested: _kill,
     ResumeRequested: _resume,

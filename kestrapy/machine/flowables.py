@@ -366,11 +366,21 @@ def _change(turn: Turn, run: TaskRun, content: Content) -> None:
     turn.touch(run.execution_id)
 
 
+def _no_template(turn: Turn, run: TaskRun) -> State:
+    given = _properties(turn, run, "namespace", "templateId")
+    name = f"{_text(given.get('namespace'))}.{_text(given.get('templateId'))}"
+    raise UserError(
+        f"there is no template {name}: kestrapy keeps none, as Kestra gives them up;"
+        " make it a flow, and call that by a Subflow"
+    )
+
+
 _DEEDS: dict[Kind, Callable[[Turn, TaskRun], State]] = {
     Kind.EXIT: _exit,
     Kind.LABELS: _set_labels,
     Kind.SET_VARIABLES: _set_variables,
     Kind.UNSET_VARIABLES: _unset_variables,
+    Kind.TEMPLATE: _no_template,
 }
 _STARTS: dict[Kind, Callable[[Turn, TaskRun], None]] = {
     Kind.IF: _start_if,

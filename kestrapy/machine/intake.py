@@ -81,6 +81,7 @@ def _submitted(command: ExecutionSubmitted) -> ExecutionCreated:
         trigger=command.trigger,
         not_before=command.not_before,
         lineage=command.lineage,
+        parent=command.parent,
     )
 
 

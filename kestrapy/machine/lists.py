@@ -111,6 +111,8 @@ class TaskList:
         scope, has_gone_well = self.scope, state not in (State.FAILED, State.KILLED)
         if has_gone_well and self._is_ordered:
             scope = replace(scope, done=(*scope.done, run.task_id))
+        if self.kind is Kind.FOR_ITEMS and self._is_main:
+            scope = replace(scope, done=(*scope.done, str(run.ordinal)))
         if has_gone_well and self._has_lanes and run.iteration >= 0:
             place = self.plan.place(run.task_id) + 1
             if place < len(self._tasks):
@@ -120,7 +122,7 @@ class TaskList:
                 scope,
                 open=scope.open - 1,
                 failed=scope.failed or state is State.FAILED,
-                block_failed=scope.block_failed or state is State.FAILED,
+                block_failed=scope.block_failed or not has_gone_well,
                 warned=scope.warned or state is State.WARNING,
                 killed=scope.killed or state is State.KILLED,
             )
@@ -180,6 +182,8 @@ class TaskList:
     @property
     def _size(self) -> int:
         """How far the cursor goes."""
+        if self.kind is Kind.BATCHES:
+            return self.scope.size
         tasks = len(self._tasks)
         if not (self.kind.has_values and self._is_main):
             return tasks

@@ -20,7 +20,7 @@ from kestrapy.errors import RoutingProblem
 from kestrapy.language.expression import has_expression, render_value
 from kestrapy.language.reads import reads_of
 from kestrapy.language.worker_groups import unfit_fallback
-from kestrapy.machine import flowables, groups, routing, transitions
+from kestrapy.machine import flowables, groups, merging, routing, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
 from kestrapy.machine.entities import (
     Attempt,
@@ -53,6 +53,9 @@ KILL_GIVEN_UP = 60_000
 """ms after which a kill counts as answered by a worker that lives and says nothing."""
 KILL_AGAIN = 5_000
 """ms after which an unanswered kill is sent again: an inbox message may be missed."""
+
+STARTER = (("trigger", "executionId"), ("trigger", "flowId"), ("trigger", "namespace"))
+"""What a job of a subflow carries of the execution that started it: its files are within reach."""
 
 replace = msgspec.structs.replace
 _encode_text = msgspec.json.Encoder().encode
@@ -155,8 +158,10 @@ def publish(turn: Turn, run: TaskRun, partition: int = -1) -> None:
 def _job_of(turn: Turn, run: TaskRun) -> Job:
     execution = turn.execution(run.execution_id)
     plan = turn.plan(execution)
-    task = plan.task(run.task_id)
-    variables = variables_of(turn, execution, plan, plan.reads(run.task_id), run)
+    task, reads = plan.task(run.task_id), plan.reads(run.task_id)
+    if turn.content(run.execution_id).parent is not None:
+        reads = reads._replace(names=tuple(sorted({*reads.names, *STARTER})))
+    variables = variables_of(turn, execution, plan, reads, run)
     return Job(
         task_run_id=run.id,
         epoch=run.epoch,
@@ -300,7 +305,10 @@ def accept(turn: Turn, run: TaskRun, result: Result) -> State | None:
     failures = run.failures + (state is State.FAILED)
     run = turn.put_run(replace(run, outputs=outputs, error=error, failures=failures))
     if state is State.FAILED:
-        return None if _retried(turn, run) else State.FAILED
+        return None if retried(turn, run) else State.FAILED
+    if state is State.SUCCESS and merging.added(turn, run):
+        submit_again(turn, run)
+        return None
     retry = turn.plan(turn.execution(run.execution_id)).retry(run.task_id)
     if state is State.SUCCESS and failures and retry and retry.warning_on_retry:
         return State.WARNING
@@ -318,7 +326,8 @@ def _problem_of(outputs: str) -> str:
     return ""
 
 
-def _retried(turn: Turn, run: TaskRun) -> bool:
+def retried(turn: Turn, run: TaskRun) -> bool:
+    """Whether a run that has failed, which its ``failures`` count, waits for another try."""
     execution = turn.execution(run.execution_id)
     retry = turn.plan(execution).retry(run.task_id)
     if retry is None or execution.killing:
@@ -371,7 +380,7 @@ def lose(turn: Turn, run: TaskRun) -> State | None:
     if task.on_worker_lost == "FAIL":
         error = f"its worker {run.worker_id} was lost, and onWorkerLost is FAIL"
         run = turn.put_run(replace(run, error=error, failures=run.failures + 1))
-        return None if _retried(turn, run) else State.FAILED
+        return None if retried(turn, run) else State.FAILED
     lost = ", ".join(it.worker_id for it in run.attempts[-run.losses :])
     error = (
         f"{run.losses} workers were lost while they ran it ({lost}), more than the"

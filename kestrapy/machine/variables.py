@@ -11,6 +11,7 @@ from kestrapy.language.expression import select
 from kestrapy.language.plan import Plan
 from kestrapy.language.reads import OUTPUTS, Reads, key_paths, paths_of_outputs
 from kestrapy.language.values import nested_labels
+from kestrapy.machine import merging
 from kestrapy.machine.entities import (
     Execution,
     LastRun,
@@ -64,6 +65,8 @@ def _root(turn: Turn, execution: Execution, plan: Plan, run: TaskRun | None, roo
             return _content(turn, execution, root)
         case "task" | "taskrun" if run is not None:
             return _run(plan, run, root)
+        case "merging" if run is not None:
+            return merging.variable(turn, run)
         case "parent" | "parents" if run is not None:
             parents = _parents(turn, run)
             return parents if root == "parents" else next(iter(parents), None)

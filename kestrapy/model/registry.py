@@ -46,6 +46,15 @@ class Kind(Enum):
     """Ends the execution in a state; the executor does this, and what follows, at once."""
     LABELS = "labels"
     """Sets labels of the execution."""
+    SUBFLOW = "subflow"
+    """Starts an execution of another flow, and waits for it."""
+    FOR_ITEMS = "for items"
+    """Like SEQUENTIAL; its children, which no flow names, split items, run the batches and merge
+    what comes of them."""
+    BATCHES = "batches"
+    """Starts an execution of another flow for each batch of items, and waits for all of them."""
+    TEMPLATE = "template"
+    """Fails: there are no templates that it could run."""
     SET_VARIABLES = "set variables"
     UNSET_VARIABLES = "unset variables"
 
@@ -59,13 +68,19 @@ class Kind(Enum):
         return self in (Kind.FOR_EACH, Kind.EACH_SEQUENTIAL, Kind.EACH_PARALLEL)
 
 
-_CHILDLESS = (Kind.RUNNABLE, Kind.EXIT, Kind.LABELS, Kind.SET_VARIABLES, Kind.UNSET_VARIABLES)
+_CHILDLESS = (
+    *(Kind.RUNNABLE, Kind.EXIT, Kind.LABELS, Kind.SET_VARIABLES, Kind.UNSET_VARIABLES),
+    *(Kind.SUBFLOW, Kind.BATCHES, Kind.TEMPLATE),
+)
+CALLS = (Kind.SUBFLOW, Kind.BATCHES)
+"""Kinds whose task runs have executions as children."""
 
 
 @dataclass(frozen=True)
 class TaskType:
     """A task type. name: canonical. properties: the model of what it adds to the core
     properties. reads: paths of variables that it reads beside those that its properties name.
+    hidden: no flow may name it; it is a step of another type.
     """
 
     name: str
@@ -73,6 +88,7 @@ class TaskType:
     properties: type[BaseModel]
     aliases: tuple[str, ...] = ()
     reads: tuple[Path, ...] = ()
+    hidden: bool = False
 
 
 @dataclass(frozen=True)

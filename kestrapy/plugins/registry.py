@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from kestrapy.errors import NotFound
+from kestrapy.language.for_each_item import BATCHES, MERGE, SPLIT
 from kestrapy.model.registry import Kind, Path, Registry, TaskType, index
 from kestrapy.plugins.properties import Properties
 from kestrapy.plugins.tasks import kv, state
@@ -76,6 +77,16 @@ from kestrapy.plugins.tasks.storage_items import (
     FilterItemsTask,
 )
 from kestrapy.plugins.tasks.storage_split import SplitProperties, SplitTask
+from kestrapy.plugins.tasks.subflow import (
+    BatchesProperties,
+    ForEachItemProperties,
+    MergeOutputsProperties,
+    MergeOutputsTask,
+    SplitItemsProperties,
+    SplitItemsTask,
+    SubflowProperties,
+    TemplateProperties,
+)
 from kestrapy.plugins.trigger_types import CONDITIONS, TRIGGERS
 from kestrapy.ports.tasks import RunnableTask
 
@@ -84,14 +95,11 @@ _OLD = "io.kestra.core.tasks"
 _SCRIPTS = "io.kestra.plugin.scripts"
 
 
-_STARTER = (("trigger", "executionId"), ("trigger", "flowId"), ("trigger", "namespace"))
-"""The execution that started a task's own: its files are within the task's reach."""
-
-
 class _Runnable(NamedTuple):
     """instant: returns within microseconds and waits for nothing, so that it needs no thread.
 
-    reads: paths of variables that it reads beside those that its properties name.
+    reads: paths of variables that it reads beside those that its properties name. hidden: no flow
+    may name it.
     """
 
     name: str
@@ -100,6 +108,7 @@ class _Runnable(NamedTuple):
     task: RunnableTask
     instant: bool = False
     reads: tuple[Path, ...] = ()
+    hidden: bool = False
 
 
 _INSTANT = [
@@ -161,7 +170,7 @@ _SHARED = [
             state.DeleteTask(),
             state.READS,
         ),
-        ("namespace.UploadFiles", (), UploadFilesProperties, UploadFilesTask(), _STARTER),
+        ("namespace.UploadFiles", (), UploadFilesProperties, UploadFilesTask(), ()),
         ("namespace.DownloadFiles", (), DownloadFilesProperties, DownloadFilesTask(), ()),
         ("namespace.DeleteFiles", (), DeleteFilesProperties, DeleteFilesTask(), ()),
     )
@@ -172,12 +181,23 @@ _HTTP = [
         (f"io.kestra.plugin.fs.http.{name}",),
         properties,
         task,
-        reads=_STARTER,
     )
     for name, properties, task in (
         ("Request", RequestProperties, RequestTask()),
         ("Download", DownloadProperties, DownloadTask()),
     )
+]
+_FOR_EACH_ITEM = f"{_CORE}.flow.ForEachItem"
+_STEPS = [
+    _Runnable(f"{_FOR_EACH_ITEM}${SPLIT}", (), SplitItemsProperties, SplitItemsTask(), hidden=True),
+    _Runnable(
+        f"{_FOR_EACH_ITEM}${MERGE}",
+        (),
+        MergeOutputsProperties,
+        MergeOutputsTask(),
+        reads=(("merging",),),
+        hidden=True,
+    ),
 ]
 _RUNNABLES = [
     *_INSTANT,
@@ -187,6 +207,7 @@ _RUNNABLES = [
     *_SHARED,
     _Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
     *_SCRIPT_TYPES,
+    *_STEPS,
 ]
 _FLOWABLES = [
     TaskType(
@@ -207,16 +228,26 @@ _FLOWABLES = [
         ("flow", "Dag", Kind.ORDERED, FlowableProperties, ()),
         ("flow", "LoopUntil", Kind.LOOP_UNTIL, LoopUntilProperties, (f"{_CORE}.flow.WaitFor",)),
         ("flow", "Pause", Kind.PAUSE, PauseProperties, ()),
+        ("flow", "Subflow", Kind.SUBFLOW, SubflowProperties, (f"{_OLD}.flows.Flow",)),
+        ("flow", "ForEachItem", Kind.FOR_ITEMS, ForEachItemProperties, ()),
+        ("flow", "Template", Kind.TEMPLATE, TemplateProperties, ()),
         ("execution", "Exit", Kind.EXIT, ExitProperties, ()),
         ("execution", "Labels", Kind.LABELS, LabelsProperties, ()),
         ("execution", "SetVariables", Kind.SET_VARIABLES, SetVariablesProperties, ()),
         ("execution", "UnsetVariables", Kind.UNSET_VARIABLES, UnsetVariablesProperties, ()),
     )
 ]
+
+
+def _of_worker(it: _Runnable) -> TaskType:
+    return TaskType(it.name, Kind.RUNNABLE, it.properties, it.aliases, it.reads, it.hidden)
+
+
 REGISTRY = Registry(
     tasks=index(
-        [TaskType(it.name, Kind.RUNNABLE, it.properties, it.aliases, it.reads) for it in _RUNNABLES]
+        [_of_worker(it) for it in _RUNNABLES]
         + _FLOWABLES
+        + [TaskType(f"{_FOR_EACH_ITEM}${BATCHES}", Kind.BATCHES, BatchesProperties, hidden=True)]
     ),
     triggers=index(TRIGGERS),
     conditions=index(CONDITIONS),

@@ -196,6 +196,8 @@ class ExecutorDuties:
         if content.inline:
             return FlowResolved(execution.id, 1, self._inline_problem(index, content.inline))
         revision = content.requested.revision if content.requested else None
+        if content.parent is not None:
+            revision = content.parent.revision or None
         name = f"{execution.namespace}.{execution.flow_id}"
         for attempt in range(2):
             if revision is None:

@@ -94,6 +94,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.KillRequested: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ResumeRequested: _of_task_run,
     c.ExecutionDue: lambda t, it: _of_execution(t.executions, it.execution_id),
+    c.ChildReported: _of_task_run,
     c.Claimed: _of_task_run,
     c.Result: _of_task_run,
     c.Returned: _of_task_run,

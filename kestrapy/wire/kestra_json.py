@@ -271,6 +271,8 @@ def _task_json(task: Task) -> Json:
 
 
 def _children_json(task: Task) -> list[Json]:
+    if task.type.endswith(".ForEachItem"):  # its steps are no business of the flow's author
+        return []
     if not task.type.endswith(".Dag"):
         return _tasks_json(task.tasks)
     needs = task.depends_on

@@ -90,6 +90,7 @@ EXECUTIONS = Topic(
         c.ResumeRequested,
         c.TimerDue,
         c.ExecutionDue,
+        c.ChildReported,
         c.Undeliverable,
         c.WorkerLost,
         c.NoWorker,

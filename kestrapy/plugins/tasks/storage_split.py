@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 from typing import IO, Self
@@ -75,19 +75,30 @@ class SplitTask:
     """``io.kestra.plugin.core.storage.Split``: ``outputs.uris`` in order."""
 
     def run(self, properties: SplitProperties, context: TaskContext) -> TaskOutcome:
-        separator = properties.separator.encode()
-        if not separator:
-            raise TaskFailed("separator: it can't be empty")
-        parts = _Parts(properties.from_, context)
-        with context.blobs.open(properties.from_) as content, parts:
-            place = _places(properties)
-            for row in rows(content, separator):
-                if context.ending:
-                    raise TaskFailed("The run was ended before its time")
-                number = place(row + separator)
-                if number is not None:
-                    parts.write(number, row + separator)
-        return TaskOutcome(outputs={"uris": list(parts.stored())})
+        name = PurePosixPath(unquote(properties.from_))
+        uris = []
+        for number, path in enumerate(split(properties, context)):
+            uris.append(context.output_uri(f"{name.stem or 'part'}-{number}{name.suffix}"))
+            with path.open("rb") as content:
+                context.blobs.put(uris[-1], content)
+        return TaskOutcome(outputs={"uris": uris})
+
+
+def split(properties: SplitProperties, context: TaskContext) -> list[Path]:
+    """Deal the rows out. -> the files in the working directory, in order. Raises TaskFailed."""
+    separator = properties.separator.encode()
+    if not separator:
+        raise TaskFailed("separator: it can't be empty")
+    parts = _Parts(context)
+    with context.blobs.open(properties.from_) as content, parts:
+        place = _places(properties)
+        for row in rows(content, separator):
+            if context.ending:
+                raise TaskFailed("The run was ended before its time")
+            number = place(row + separator)
+            if number is not None:
+                parts.write(number, row + separator)
+    return parts.paths
 
 
 def _places(properties: SplitProperties) -> Callable[[bytes], int | None]:
@@ -147,11 +158,9 @@ def _by_pattern(pattern: str) -> Callable[[bytes], int | None]:
 class _Parts:
     """The files that grow, in the working directory, by number."""
 
-    def __init__(self, uri: str, context: TaskContext):
-        name = PurePosixPath(unquote(uri))
-        self._stem, self._suffix = name.stem or "part", name.suffix
+    def __init__(self, context: TaskContext):
         self._context = context
-        self._paths: list[Path] = []
+        self.paths: list[Path] = []
         self._open: dict[int, IO[bytes]] = {}
         self._exits = ExitStack()
 
@@ -167,26 +176,15 @@ class _Parts:
         self._open[number].write(row)
 
     def _add(self, number: int) -> None:
-        if len(self._paths) == MAX_FILES:
+        if len(self.paths) == MAX_FILES:
             raise TaskFailed(f"more than {MAX_FILES} files would be made")
         if len(self._open) == MAX_OPEN:
             self._close_oldest()
         path = self._context.working_dir / f"part-{number}"
         self._open[number] = path.open("ab")
         self._exits.callback(self._open[number].close)
-        if number >= len(self._paths):
-            self._paths.append(path)
+        if number >= len(self.paths):
+            self.paths.append(path)
 
     def _close_oldest(self) -> None:
         self._open.pop(next(iter(self._open))).close()
-
-    def stored(self) -> Iterable[str]:
-        return _store_all(self._paths, self._stem, self._suffix, self._context)
-
-
-def _store_all(paths: list[Path], stem: str, suffix: str, context: TaskContext) -> Iterator[str]:
-    for number, path in enumerate(paths):
-        uri = context.output_uri(f"{stem}-{number}{suffix}")
-        with path.open("rb") as content:
-            context.blobs.put(uri, content)
-        yield uri

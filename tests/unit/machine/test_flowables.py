@@ -542,6 +542,13 @@ def test_they_run_after_failures_and_kills_too(script: str) -> None:
     assert driver.histories().count(driver.ended) == 1
 
 
+def test_an_exit_while_it_is_paused_ends_the_pause_too() -> None:
+    leave = {"id": "x", "type": "exit", "state": "SUCCESS"}
+    driver = Driver(flow(flowable("pause", "p", task("a"), onPause=leave), task("b"))).create()
+    assert driver.states == {"p": "SUCCESS", "x": "SUCCESS"}
+    assert driver.ended == "SUCCESS"
+
+
 def test_a_kill_ends_what_runs_after_the_execution() -> None:
     driver = Driver(flow(task("a"), afterExecution=[task("x"), task("y")])).create()
     driver.claim(driver.job("a"))

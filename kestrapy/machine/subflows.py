@@ -1,0 +1,317 @@
+"""Task runs that start executions of other flows, their *children*, and go on once these report.
+
+    parent's fold ── ExecutionSubmitted ──▶ requests of the child's shard ──▶ its fold
+    child's fold  ── ChildReported ───────▶ executions of the parent's shard
+
+The id of a child is derived from its task run, so that whoever folds the log again starts the same
+one. A ``Child`` is kept for each that has not reported: only its report counts, and only once. A
+child that can't start reports that too, so nobody waits for one that will never be.
+
+A ForEachItem starts one child for each batch of its items: it keeps counts, and never a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kestrapy.errors import UserError
+from kestrapy.machine import calls, flowables, merging, task_runs, transitions
+from kestrapy.machine.commands import ChildReported, KillRequested
+from kestrapy.machine.entities import (
+    Attempt,
+    Child,
+    Scope,
+    TaskRun,
+    child_key,
+    run_key,
+)
+from kestrapy.machine.turn import Turn
+from kestrapy.model.registry import Kind
+from kestrapy.model.state import State
+from kestrapy.model.state import begin as begin_history
+
+PAGE = 100
+"""Children that one command starts, or asks to end; a timer that is due at once goes on."""
+MOST_OPEN = 2_000
+"""Children of one task run that are open at a time."""
+
+replace = msgspec.structs.replace
+_encode = msgspec.json.Encoder().encode
+
+
+# Starting
+
+
+def begin(turn: Turn, run: TaskRun) -> State | None:
+    """From here on it runs. -> the state in which it ends at once; None: it waits for children."""
+    history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
+    run = turn.put_run(replace(run, history=history, scope=Scope(), due=0))
+    try:
+        if turn.plan(turn.execution(run.execution_id)).kind(run.task_id) is Kind.BATCHES:
+            return _begin_batches(turn, run)
+        _begin_one(turn, run)
+    except UserError as error:
+        flowables.fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
+        return State.FAILED
+    return None
+
+
+def _begin_one(turn: Turn, run: TaskRun) -> None:
+    child_id = calls.start(turn, run, calls.variables_here(turn, run), calls.ALONE)
+    outputs = _encode({"executionId": child_id}).decode()
+    turn.put_run(_with_attempt(turn, replace(run, scope=Scope(open=1), outputs=outputs)))
+
+
+def _begin_batches(turn: Turn, run: TaskRun) -> State | None:
+    """As many as the split, which ran before it, has made; none are started here."""
+    count = _split(turn, run).get("numberOfBatches")
+    if not isinstance(count, int) or count < 0:
+        raise UserError("the split has no outputs that tell of its batches")
+    if count == 0:
+        return State.SUCCESS
+    run = _with_attempt(turn, replace(run, scope=Scope(size=count)))
+    turn.put_run(_counted(turn, run, {}))
+    return None
+
+
+def start_batches(turn: Turn, run: TaskRun) -> None:
+    """As many more as may be open, within what one command may do."""
+    scope = run.scope or Scope()
+    room = min(scope.size - scope.cursor, MOST_OPEN - scope.open)
+    count = min(room, PAGE - turn.started)
+    if count <= 0:
+        if room > 0:
+            turn.put_run(replace(run, due=run.due or turn.at + 1))
+        return
+    variables, names, failed = calls.variables_here(turn, run), _split(turn, run), 0
+    for iteration in range(scope.cursor, scope.cursor + count):
+        item = f"{names.get('prefix', '')}{iteration}{names.get('suffix', '')}"
+        try:
+            calls.start(turn, run, _of_batch(variables, item, iteration), iteration)
+        except UserError as error:
+            failed += 1
+            if not run.error:  # the first tells what is wrong with all of them
+                flowables.fail(turn, run, f"batch {iteration}: {error}")
+                run = turn.run(run.execution_id, run.ordinal)
+    turn.started += count
+    scope = replace(
+        scope,
+        cursor=scope.cursor + count,
+        open=scope.open + count - failed,
+        failed=scope.failed or failed > 0,
+    )
+    due = turn.at + 1 if count < room else 0
+    turn.put_run(_counted(turn, replace(run, scope=scope, due=due), {State.FAILED: failed}))
+
+
+def _of_batch(variables: Mapping[str, Any], item: str, iteration: int) -> dict[str, Any]:
+    own = {**variables.get("taskrun", {}), "items": item, "iteration": iteration}
+    return {**variables, "taskrun": own}
+
+
+def _counted(turn: Turn, run: TaskRun, more: Mapping[State, int]) -> TaskRun:
+    """With ``iterations``, by state, in its outputs."""
+    scope = run.scope or Scope()
+    before = msgspec.json.decode(run.outputs, type=dict[str, Any]).get("iterations", {})
+    found = {"CREATED": scope.size - scope.cursor, "RUNNING": scope.open}
+    if not found["CREATED"] and not calls.is_set(turn, run, "wait", True):
+        del found["CREATED"]
+    found |= {name: count for name, count in before.items() if name not in ("CREATED", "RUNNING")}
+    for state, count in more.items():
+        if count:
+            found[str(state)] = found.get(str(state), 0) + count
+    outputs = {"numberOfBatches": scope.size, "iterations": found}
+    return replace(run, outputs=_encode(outputs).decode())
+
+
+def _split(turn: Turn, run: TaskRun) -> dict[str, Any]:
+    """The outputs of the split, the first of its ForEachItem's children."""
+    around = turn.run(run.execution_id, run.parent).scope or Scope()
+    if not around.done:
+        return {}
+    split = turn.run(run.execution_id, int(around.done[0]))
+    return msgspec.json.decode(split.outputs, type=dict[str, Any])
+
+
+def _with_attempt(turn: Turn, run: TaskRun) -> TaskRun:
+    attempt = Attempt(len(run.attempts), "", begin_history(State.RUNNING, turn.at))
+    return replace(run, attempts=(*run.attempts, attempt))
+
+
+# Reports of children
+
+
+def reported(turn: Turn, command: ChildReported) -> TaskRun | None:
+    """A child has started, where nobody waits for its end, or has ended. -> its task run, which
+    may go on; None where it is to be tried again, or the report has no effect.
+    """
+    run = turn.get(run_key(command.task_run_id), TaskRun)
+    key = child_key(command.task_run_id, command.iteration)
+    child = turn.get(key, Child)
+    if run is None or run.scope is None or child is None:
+        return None
+    if child.execution_id != command.execution_id:
+        return None
+    if command.following:
+        _replaced(turn, run, key, replace(child, execution_id=command.following))
+        return None
+    turn.drop(key)
+    turn.touch(run.execution_id)
+    state = _state_for(child, command)
+    if state is State.FAILED and not run.error:
+        why = f": {command.error}" if command.error else ""
+        flowables.fail(turn, run, f"the subflow {child.execution_id} has FAILED{why}")
+        run = turn.run(run.execution_id, run.ordinal)
+    if command.iteration == calls.ALONE:
+        _end_one(turn, run, state, command)
+    else:
+        _end_batch(turn, run, state, command)
+    run = turn.run(run.execution_id, run.ordinal)
+    return None if run.state is State.RETRYING else run
+
+
+def _replaced(turn: Turn, run: TaskRun, key: str, child: Child) -> None:
+    """Another execution has taken a child's place; a kill goes to that one too."""
+    turn.put(key, child)
+    turn.touch(run.execution_id)
+    if run.state is State.KILLING:
+        turn.emit(KillRequested(child.execution_id), run.execution_id)
+    elif key == child_key(run.id, calls.ALONE):
+        outputs = _encode({"executionId": child.execution_id}).decode()
+        turn.put_run(replace(run, outputs=outputs))
+
+
+def _state_for(child: Child, command: ChildReported) -> State:
+    """In which state the child leaves its parent: FAILED where it could not start, or its outputs
+    can't be had.
+    """
+    if command.refused:
+        return State.FAILED
+    shows = (State.FAILED, State.KILLED, State.WARNING)
+    return command.state if child.transmits and command.state in shows else State.SUCCESS
+
+
+def _end_one(turn: Turn, run: TaskRun, state: State, command: ChildReported) -> None:
+    outputs: dict[str, Any] = {"executionId": command.execution_id}
+    if command.state.is_terminal:
+        outputs["state"] = str(command.state)
+    if given := msgspec.json.decode(command.outputs):
+        outputs["outputs"] = given
+    run = _attempt_ended(turn, replace(run, outputs=_encode(outputs).decode()), state)
+    if state is State.FAILED and _tried_again(turn, run):
+        return
+    run = turn.run(run.execution_id, run.ordinal) if state is State.FAILED else run
+    state = _despite_failures(turn, run, state)
+    turn.put_run(replace(run, scope=_left(run.scope or Scope(), state)))
+
+
+def _despite_failures(turn: Turn, run: TaskRun, state: State) -> State:
+    retry = turn.plan(turn.execution(run.execution_id)).retry(run.task_id)
+    warns = retry is not None and retry.warning_on_retry and run.failures
+    return State.WARNING if warns and state is State.SUCCESS else state
+
+
+def _tried_again(turn: Turn, run: TaskRun) -> bool:
+    """Whether a run whose attempt has failed waits for another try, with children of its own; it
+    counts the failure, and is put.
+    """
+    if not task_runs.retried(turn, turn.put_run(replace(run, failures=run.failures + 1))):
+        return False
+    merging.drop(turn, run)
+    run = turn.run(run.execution_id, run.ordinal)
+    due = max(run.due, turn.at + 1)
+    turn.put_run(replace(run, scope=Scope(), due=due, outputs="{}", error=""))
+    return True
+
+
+def _end_batch(turn: Turn, run: TaskRun, state: State, command: ChildReported) -> None:
+    run = replace(run, scope=_left(run.scope or Scope(), state))
+    if command.outputs != "{}":
+        run = merging.keep(turn, run, command.iteration, command.outputs)
+    run, scope = _counted(turn, run, {state: 1}), run.scope or Scope()
+    if not scope.open and (scope.cursor >= scope.size or run.state is State.KILLING):
+        run = _attempt_ended(turn, run, State.FAILED if scope.failed else state)
+        if scope.failed:
+            _tried_again(turn, run)
+            return
+        warned = scope.warned or _despite_failures(turn, run, state) is State.WARNING
+        run = replace(run, scope=replace(scope, warned=warned))
+    turn.put_run(run)
+
+
+def _left(scope: Scope, state: State) -> Scope:
+    """One child less is open."""
+    return replace(
+        scope,
+        open=scope.open - 1,
+        failed=scope.failed or state is State.FAILED,
+        warned=scope.warned or state is State.WARNING,
+        killed=scope.killed or state is State.KILLED,
+    )
+
+
+def _attempt_ended(turn: Turn, run: TaskRun, state: State) -> TaskRun:
+    *earlier, last = run.attempts
+    state = State.KILLED if run.state is State.KILLING else state
+    history = transitions.enter(transitions.ATTEMPT, last.history, state, turn.at)
+    return replace(run, attempts=(*earlier, replace(last, history=history)))
+
+
+# Timers, kills, clean-up
+
+
+def due(turn: Turn, run: TaskRun) -> State | None:
+    """Its timer. -> the state in which it ends at once; None: its list goes on."""
+    if run.state is State.RETRYING:
+        return begin(turn, run)
+    run = turn.put_run(replace(run, due=0))
+    if run.state is State.KILLING:
+        _kill_page(turn, run, run.scope or Scope())
+    return None
+
+
+def kill(turn: Turn, run: TaskRun) -> TaskRun:
+    """Ask for the end of the children that it waits for, a page of them; it ends once all have
+    reported. Those that it does not wait for are left alone. -> the run as it is then
+    """
+    scope = run.scope or Scope()
+    if scope.open:
+        _kill_page(turn, run, replace(scope, rounds=scope.cursor))
+    return turn.run(run.execution_id, run.ordinal)
+
+
+def _kill_page(turn: Turn, run: TaskRun, scope: Scope) -> None:
+    """From the iteration before ``rounds`` on, downwards."""
+    left = max(scope.rounds - PAGE, 0)
+    for iteration in range(left, scope.rounds) if scope.size else (calls.ALONE,):
+        child = turn.get(child_key(run.id, iteration), Child)
+        if child is None:
+            continue
+        if child.waits:
+            turn.emit(KillRequested(child.execution_id), run.execution_id)
+        else:
+            turn.drop(child_key(run.id, iteration))
+            scope = replace(scope, open=scope.open - 1)
+    due = turn.at + 1 if left and scope.open else 0
+    turn.put_run(replace(run, scope=replace(scope, rounds=left), due=due))
+
+
+def drop(turn: Turn, run: TaskRun) -> None:
+    """Forget its children. Where some are open, which only a quarantine leaves behind, those that
+    it waits for are killed.
+    """
+    scope = run.scope
+    if scope is None:
+        return
+    merging.drop(turn, run)
+    if not scope.open:
+        return
+    for iteration in (calls.ALONE, *range(scope.cursor)):
+        child = turn.get(child_key(run.id, iteration), Child)
+        if child is not None:
+            turn.drop(child_key(run.id, iteration))
+            if child.waits:
+                turn.emit(KillRequested(child.execution_id), run.execution_id)
