@@ -18,6 +18,7 @@ from kestrapy.machine.entities import (
     execution_key,
     group_key,
     place_key,
+    run_key,
 )
 from kestrapy.machine.groups import window
 from kestrapy.machine.lists import runs_after
@@ -34,6 +35,9 @@ from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State
 from tests.machine_driver import Driver
 
+FAILING = (Kind.PAUSE, Kind.LOOP_UNTIL, Kind.WORKING_DIRECTORY)
+"""These fail by themselves too."""
+
 
 class Referee:
     """Called with the driver after each command. Raises AssertionError."""
@@ -46,6 +50,7 @@ class Referee:
         self._ended: dict[str, State] = {}
         self._killed: set[str] = set()
         self._after: set[str] = set()
+        self._inside: set[str] = set()
         self._epochs: dict[str, int] = {}
 
     def __call__(self, driver: Driver) -> None:
@@ -78,7 +83,7 @@ class Referee:
             if output.execution is not None:
                 self._execution_told(output.execution_id, output.execution)
             if output.task_run is not None:
-                self._run_told(output.task_run)
+                self._run_told(driver, output.task_run)
 
     def _wanted(self, driver: Driver, execution_id: str, output: Output) -> None:
         gone = execution_id in self._killed or execution_id in self._ended
@@ -98,7 +103,10 @@ class Referee:
         if told.state.is_terminal:
             self._ended[execution_id] = told.state
 
-    def _run_told(self, told: TaskRunSnapshot) -> None:
+    def _run_told(self, driver: Driver, told: TaskRunSnapshot) -> None:
+        run = driver.state.get(run_key(told.id))
+        if (isinstance(run, TaskRun) and run.inside) or told.id in self._inside:
+            return self._told_inside(told)
         assert told.id not in self._ended, f"{told.id} ended, and then {told.state}"
         _times_rise(told.histories)
         if told.state.is_terminal:
@@ -112,6 +120,23 @@ class Referee:
                 assert self._accepted.setdefault(key, state) is state, f"{key} ended twice"
             else:
                 assert key not in self._accepted, f"{key} goes on after its end"
+
+    def _told_inside(self, told: TaskRunSnapshot) -> None:
+        """It ends anew with each epoch of its WorkingDirectory, in which it may have attempts."""
+        self._inside.add(told.id)
+        _times_rise(told.histories)
+        key = (told.id, told.epoch)
+        if told.state.is_terminal:
+            assert self._accepted.setdefault(key, told.state) is told.state, f"{key} ended twice"
+        elif told.state is State.SUBMITTED:  # with its directory: the next epoch, or a kill
+            self._accepted.pop(key, None)
+        else:
+            assert key not in self._accepted, f"{key} goes on after its end"
+        epochs = [it.epoch for it in told.attempts]
+        assert epochs == sorted(epochs), f"attempts of {told.id}: {epochs}"
+        for attempt in told.attempts:
+            assert self._owners[told.parent_id, attempt.epoch] == attempt.worker_id
+        assert sum(not it.histories[-1].state.is_terminal for it in told.attempts) <= 1
 
     # What is kept
 
@@ -128,13 +153,15 @@ class Referee:
         assert state is not State.RUNNING or not paused, "it runs, and is paused"
         for run in runs:
             if not run.history.current.is_terminal:
-                assert (run.scope is None) == (plan.kind(run.task_id) is Kind.RUNNABLE)
+                kind = plan.kind(run.task_id)
+                is_job = kind is Kind.RUNNABLE
+                assert kind is Kind.WORKING_DIRECTORY or (run.scope is None) == is_job
             if run.scope is not None and plan.kind(run.task_id) in CALLS:
                 open_now = [it for it in driver.state if it.startswith(f"s:{run.id}:")]
                 assert run.scope.open == len(open_now), f"{run.scope.open} are open of {open_now}"
                 assert not (run.state.is_terminal and (run.scope.open or run.due))
             elif run.scope is not None:
-                children = [it for it in runs if it.parent == run.ordinal]
+                children = [it for it in runs if it.parent == run.ordinal and it.is_told]
                 limit = _limit(plan, run, run.scope)
                 self._list(run.scope, plan, run.task_id, children, limit)
                 assert not (run.state.is_terminal and run.scope.open), "an end over open children"
@@ -149,7 +176,7 @@ class Referee:
         assert scope.lanes == () or scope.killed or not limit, "an iteration is left behind"
         failed = any(it.state is State.FAILED for it in runs)
         kind = plan.kind(task_id) if task_id else Kind.SEQUENTIAL
-        if kind in (Kind.PAUSE, Kind.LOOP_UNTIL):  # these fail by themselves too
+        if kind in FAILING:
             assert scope.failed >= failed
         else:
             assert scope.failed == failed
@@ -164,7 +191,7 @@ class Referee:
     def _holders(self, driver: Driver) -> None:
         held: dict[str, list[str]] = {}
         for run in _of(driver, TaskRun):
-            if run.scope is None and run.state in HELD_STATES:
+            if run.scope is None and not run.inside and run.state in HELD_STATES:
                 held.setdefault(run.worker_id, []).append(run.id)
         for key, holder in driver.state.items():
             if isinstance(holder, Holder):

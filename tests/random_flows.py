@@ -105,7 +105,15 @@ class FlowMaker:
     def _flowables(self) -> list[Callable[[int], Document]]:
         """What makes a flowable task of a type, its children included."""
         plain = [self._sequential, self._parallel, self._each]
-        return [*plain * 2, self._choice, self._switch, self._dag, self._loop, self._wait]
+        return [
+            *plain * 2,
+            self._directory,
+            self._choice,
+            self._switch,
+            self._dag,
+            self._loop,
+            self._wait,
+        ]
 
     def _sequential(self, depth: int) -> Document:
         kind = self._random.choice(["sequential", "sequential", "allowFailure"])
@@ -165,6 +173,19 @@ class FlowMaker:
         if self._chance(0.5):
             found["tasks"] = self._children(depth)
         return found
+
+    def _directory(self, depth: int) -> Document:
+        """Its tasks are those of a worker, and go where it goes."""
+        tasks = []
+        for _ in range(self._random.randint(1, 3)):
+            self._count += 1
+            of = self._allowances() | self._work()
+            for name in ("workerGroup", "onWorkerLost", "retry"):  # a retry is the worker's
+                of.pop(name, None)
+            tasks.append(task(f"t{self._count}", **of))
+        own = self._work()
+        own.pop("format", None)
+        return {"type": "workingDirectory", "tasks": tasks, **own}
 
     def _children(self, depth: int) -> list[Document]:
         return [self._task(depth + 1) for _ in range(self._random.randint(1, 3))]

@@ -32,6 +32,7 @@ from kestrapy.machine.commands import (
     Returned,
     SettingChanged,
     Source,
+    TaskReport,
     TimerDue,
     TriggerFired,
     Undeliverable,
@@ -95,7 +96,8 @@ class History:
             (0.06, self._create),
             (0.04, self._resolve),
             (0.32, self._claim),
-            (0.29, self._result),
+            (0.22, self._result),
+            (0.07, self._child_report),
             (0.03, self._report),
             (0.03, self._return),
             (0.04, self._lose),
@@ -167,6 +169,16 @@ class History:
         if self.random.random() < 0.05:
             outcome = self.random.choice(list(State))
         return Result(run_id, epoch, worker, outcome, self.random.choice(OUTPUTS), "because")
+
+    def _child_report(self) -> Command:
+        run_id, epoch, worker = self._granted()
+        state = self.random.choice([State.RUNNING, State.RETRYING, State.SKIPPED, *OUTCOMES])
+        if self.random.random() < 0.05:
+            state = self.random.choice(list(State))
+        place = self.random.randint(-1, 3) if self.random.random() < 0.2 else 0
+        attempt = self.random.choice([1, 1, 2, 3])
+        outputs = self.random.choice(OUTPUTS)
+        return TaskReport(run_id, epoch, worker, place, attempt, state, outputs)
 
     def _return(self) -> Command:
         return Returned(*self._granted())
@@ -333,7 +345,7 @@ class History:
             return [TimerDue(entity.id, entity.due)]
         if entity.state is State.PAUSED:
             return [ResumeRequested(entity.id)]
-        if entity.state in HELD_STATES and entity.worker_id:
+        if entity.state in HELD_STATES and entity.worker_id and not entity.inside:
             return [Result(entity.id, entity.epoch, entity.worker_id, State.SUCCESS)]
         return []
 

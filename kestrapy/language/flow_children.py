@@ -33,6 +33,14 @@ def _read_tasks(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
     return {"tasks": _block(fields, read_task, "tasks")}
 
 
+def _read_directory(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
+    if not fields.items("tasks"):
+        name = fields.text("id")
+        fields.problems.add(fields.path, f"{name}: The 'tasks' property cannot be empty")
+        fields.add("tasks", "a WorkingDirectory has at least one task, for a worker to run")
+    return {"tasks": _block(fields, read_task, "tasks")}
+
+
 def _read_parallel(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
     return {
         **_read_tasks(fields, read_task),
@@ -127,6 +135,7 @@ def _reachable(start: str, depends_on: Mapping[str, tuple[str, ...]]) -> set[str
 
 
 _READERS: dict[Kind, Callable[[Fields, ReadTask], dict[str, Any]]] = {
+    Kind.WORKING_DIRECTORY: _read_directory,
     Kind.PARALLEL: _read_parallel,
     Kind.EACH_PARALLEL: _read_parallel,
     Kind.FOR_EACH: _read_for_each,

@@ -74,19 +74,46 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     if kind is None:
         fields.rest()
         return Task(task_id, fields.text("type"), **core)
-    if kind.kind is not Kind.RUNNABLE:
+    if not kind.kind.is_job:
         _refuse_workers_own(fields, kind)
-        if kind.kind.has_children:
-            core |= read_children(fields, kind, partial(read_task, reading=reading))
+    if kind.kind.has_children:
+        core |= read_children(fields, kind, partial(read_task, reading=reading))
+        if kind.kind is Kind.WORKING_DIRECTORY:
+            _check_directory(fields, task_id, core["tasks"], reading)
     known = set(fields.known).difference(NOT_YET)
     properties = fields.rest()
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
-    if kind.kind is not Kind.RUNNABLE:
+    if not kind.kind.is_job:
         for name, value in properties.items():
             if not (kind.kind is Kind.FOR_ITEMS and name in OF_SPLIT):  # a worker's
                 refuse_world(fields, name, value)
     task = Task(task_id, kind.name, properties=properties, **core)
     return with_steps(task) if kind.kind is Kind.FOR_ITEMS else task
+
+
+def _check_directory(
+    fields: Fields, task_id: str, children: tuple[Task, ...], reading: Reading
+) -> None:
+    """One job runs them all: where it goes is not their own to say."""
+    for index, child in enumerate(children):
+        path = (*fields.path, "tasks", index)
+        found = reading.registry.tasks.get(child.type)
+        if found is not None and found.kind is not Kind.RUNNABLE:
+            fields.problems.add(
+                path,
+                f"{task_id}: Only runnable tasks are allowed as children of a WorkingDirectory"
+                f" task; `{child.id}` is a {found.name.rpartition('.')[2]}",
+            )
+        if child.retry is not None and child.retry.behavior == "CREATE_NEW_EXECUTION":
+            fields.problems.add(
+                path, f"`{child.id}` runs in the job of `{task_id}`: set CREATE_NEW_EXECUTION there"
+            )
+        if child.worker_group is not None or child.on_worker_lost:
+            fields.problems.add(
+                path,
+                f"`{child.id}` runs in the job of `{task_id}`: set worker group and"
+                " `onWorkerLost` there",
+            )
 
 
 def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from kestrapy.errors import NotFound
 from kestrapy.language.reads import Reads, reads_of
 from kestrapy.model.flow import Flow, Retry, Task
-from kestrapy.model.registry import Kind, Registry
+from kestrapy.model.registry import Kind, Path, Registry
 
 LISTENERS = "listeners."
 """What the blocks of listeners are called, before their number."""
@@ -56,7 +56,11 @@ class Plan:
         self._lists = {key: tuple(tasks) for key, tasks in lists.items()}
         self._places = {it.id: place for tasks in lists.values() for place, it in enumerate(tasks)}
         self._job_texts = {
-            each.task.id: msgspec.json.encode(each.task).decode() for each in self._planned.values()
+            each.task.id: msgspec.json.encode(
+                msgspec.structs.replace(each.task, errors=(), finally_=())
+            ).decode()
+            for each in self._planned.values()
+            if self._kinds[each.task.type].kind.is_job
         }
 
     def __iter__(self) -> Iterator[Planned]:
@@ -99,6 +103,13 @@ class Plan:
     def block(self, task_id: str) -> str:
         return self.planned(task_id).block
 
+    def is_inside(self, task_id: str) -> bool:
+        """Whether the job of a WorkingDirectory around it runs it."""
+        planned = self.planned(task_id)
+        if not planned.parent_id or planned.block != "tasks":
+            return False
+        return self.kind(planned.parent_id) is Kind.WORKING_DIRECTORY
+
     def position(self, task_id: str) -> int:
         return self.planned(task_id).position
 
@@ -114,8 +125,23 @@ class Plan:
         return self.planned(task_id).reads
 
     def job_text(self, task_id: str) -> str:
-        """The task as JSON, as a job carries it; ``msgspec.json.decode`` with Task reads it."""
+        """A task that a worker runs as JSON, as a job carries it: without its handlers.
+
+        ``msgspec.json.decode`` with Task reads it.
+        """
         return self._job_texts[self.planned(task_id).task.id]
+
+    def _reads_of_job(self, task: Task) -> Reads:
+        """Of the properties of a task, and its type; of a WorkingDirectory also of its tasks."""
+        own = reads_of(task.properties)
+        names = {*own.names, *self._kinds[task.type].reads}
+        if self._kinds[task.type].kind is Kind.WORKING_DIRECTORY:
+            children = [it for it in task.tasks if not it.disabled]
+            within = reads_of([[it.properties, it.run_if] for it in children])
+            types = [path for it in children for path in self._kinds[it.type].reads]
+            names.update(path for name in (*within.names, *types) for path in _in_directory(name))
+            own = own._replace(outputs=own.outputs + within.outputs)
+        return own._replace(names=tuple(sorted(names)))
 
     def _level(
         self, parent: Flow | Task, parent_id: str, loops: int, retry: Retry | None
@@ -124,13 +150,23 @@ class Plan:
         for block, tasks in blocks_of(parent):
             around = loops + (has_values and block == "tasks")
             for position, task in enumerate(tasks):
-                own = reads_of(task.properties)
-                names = {*own.names, *self._kinds[task.type].reads}
-                reads = own._replace(names=tuple(sorted(names)))
+                reads = self._reads_of_job(task)
                 condition = reads_of(task.run_if)
                 tried = task.retry or retry
                 yield Planned(task, parent_id, block, position, around, reads, condition, tried)
                 yield from self._level(task, task.id, around, tried)
+
+
+def _in_directory(name: Path) -> Iterator[Path]:
+    """Where a task of a WorkingDirectory finds what it reads: the directory's run has it."""
+    match name:
+        case ("workerTaskrun", *rest):
+            yield "taskrun", *rest
+        case ("parent" | "parents", *_):
+            yield name
+            yield "taskrun", "value"
+        case _:
+            yield name
 
 
 def blocks_of(node: Flow | Task) -> Iterator[tuple[str, tuple[Task, ...]]]:

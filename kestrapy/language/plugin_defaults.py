@@ -15,7 +15,7 @@ from typing import Any
 from kestrapy.language.fields import Fields
 from kestrapy.language.problems import Problems, near
 from kestrapy.language.yaml_source import NODE_LIMIT, Path
-from kestrapy.model.registry import Kind, Registry
+from kestrapy.model.registry import Registry
 
 PLACES = ("tasks", "errors", "finally", "afterExecution", "listeners", "triggers")
 """Properties of a flow whose maps take on defaults."""
@@ -134,7 +134,7 @@ class _Merging:
     def _meant_for(self, default: PluginDefault, name: str, names: set[str]) -> dict[str, Any]:
         """Its values; a prefix says to all types beneath it what only workers act upon."""
         task = self._registry.tasks.get(name)
-        flowable = task is not None and task.kind is not Kind.RUNNABLE
+        flowable = task is not None and not task.kind.is_job
         if default.type in names or not (flowable or name in self._registry.triggers):
             return default.values
         return {key: it for key, it in default.values.items() if key not in RUNNABLE_ONLY}

@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-from kestrapy.machine import flowables, subflows, task_runs, transitions
+from kestrapy.machine import directories, flowables, subflows, task_runs, transitions
 from kestrapy.machine.entities import TaskRun
 from kestrapy.machine.lists import ROOT, Start, TaskList
 from kestrapy.machine.turn import Turn
@@ -51,9 +51,11 @@ def _start(tasks: TaskList) -> list[int]:
         run = _create(tasks, start)
         ended = _begin(turn, run, tasks.plan.kind(run.task_id))
         run = turn.run(run.execution_id, run.ordinal)
-        if ended is not None:
+        if ended is not None and not directories.go_on(turn, run, ended):
             end(turn, run, ended)
-        elif run.scope is not None:
+            continue
+        run = turn.run(run.execution_id, run.ordinal)
+        if run.scope is not None:
             flowable_runs.append(run.ordinal)
     return flowable_runs
 
@@ -73,7 +75,9 @@ def _begin(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
     ended = flowables.skip(turn, run)
     if ended is not None:
         return ended
-    if kind is Kind.RUNNABLE:
+    if kind is Kind.WORKING_DIRECTORY:
+        task_runs.create_inside(turn, run)
+    if kind.is_job:
         return task_runs.submit(turn, run)
     if kind in CALLS:
         return subflows.begin(turn, run)
@@ -86,10 +90,9 @@ def end(turn: Turn, run: TaskRun, state: State) -> int:
     if run.state is State.PAUSED:  # what it was to do meanwhile has stopped the execution
         flowables.resume(turn, run)
         run = turn.run(run.execution_id, run.ordinal)
-    if state is State.FAILED and task.allow_failure:
-        state = State.SUCCESS if task.allow_warning else State.WARNING
-    elif state is State.WARNING and task.allow_warning:
-        state = State.SUCCESS
+    state = task.allowed(state)
+    if run.scope is None:
+        directories.settle(turn, run, state)
     history = transitions.enter(transitions.TASK_RUN, run.history, state, turn.at)
     flowables.drop_values(turn, run)
     turn.put_run(replace(run, history=history, due=0))

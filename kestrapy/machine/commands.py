@@ -9,34 +9,18 @@ epoch ms; JSON values travel as text.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
+from kestrapy.machine.records import Internal as Internal
+from kestrapy.machine.records import Public as Public
+from kestrapy.machine.records import Source as Source
+from kestrapy.machine.worker_commands import GroupReport as GroupReport
+from kestrapy.machine.worker_commands import Heartbeat as Heartbeat
+from kestrapy.machine.worker_commands import Held as Held
+from kestrapy.machine.worker_commands import Probe as Probe
+from kestrapy.machine.worker_commands import Suspect as Suspect
+from kestrapy.machine.worker_commands import WorkerGone as WorkerGone
 from kestrapy.model.state import State
-
-
-class Public(msgspec.Struct, frozen=True, rename="camel"):
-    """A record that others may write and read."""
-
-
-class Internal(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """A record that only kestrapy's servers write and read."""
-
-
-class Source(NamedTuple):
-    """Where a fold's output came from: the command at ``offset`` of a stage's partition, its
-    index-th output.
-
-    A receiver keeps the highest (offset, index) per stage and partition and drops what isn't above
-    it.
-    """
-
-    stage: str
-    partition: int
-    offset: int
-    index: int  # type: ignore[assignment]  # the output's place; tuple.index is not wanted
-
 
 # requests
 
@@ -53,7 +37,7 @@ class ExecutionRequested(Public, frozen=True):
     flow: str
     revision: int | None = None
     inputs: str = "{}"
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     schedule_date: int | None = None
 
 
@@ -67,7 +51,7 @@ class JobRequested(Public, frozen=True):
     task_type: str
     properties: str = "{}"
     inputs: str = "{}"
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class TriggerFired(msgspec.Struct, frozen=True):
@@ -105,7 +89,7 @@ class Parent(msgspec.Struct, frozen=True, array_like=True):
     waits: bool = True
     revision: int = 0
     depth: int = 1
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     outputs: str = ""
 
 
@@ -120,7 +104,7 @@ class ExecutionSubmitted(Internal, frozen=True):
     flow_id: str
     revision: int
     inputs: str = "{}"
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     trigger: TriggerFired | None = None
     not_before: int = 0
     lineage: Lineage | None = None
@@ -143,7 +127,7 @@ class ExecutionCreated(Internal, frozen=True):
     flow_id: str
     revision: int
     inputs: str = "{}"
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     trigger: TriggerFired | None = None
     inline: str = ""
     requested: ExecutionRequested | None = None
@@ -177,6 +161,24 @@ class Result(Public, frozen=True):
     task_run_id: str
     epoch: int
     worker_id: str
+    state: State
+    outputs: str = "{}"
+    error: str = ""
+
+
+class TaskReport(Public, frozen=True):
+    """How a task of a WorkingDirectory goes, from the owner of the directory's epoch.
+
+    taskRunId: of the directory. child: place among its tasks that are not disabled, from 0.
+    attempt: from 1 in each epoch. state: RUNNING for each attempt that begins, RETRYING after one
+    that failed, or how it ended.
+    """
+
+    task_run_id: str
+    epoch: int
+    worker_id: str
+    child: int
+    attempt: int
     state: State
     outputs: str = "{}"
     error: str = ""
@@ -304,82 +306,6 @@ class LogicVersion(Internal, frozen=True):
     version: int
 
 
-# workers
-
-
-class Heartbeat(Public, frozen=True):
-    """A server lives. sequence rises by one each; 1 is a worker's first. kind: worker, executor,
-    scheduler…
-
-    workerGroup, slots, running, tags, state: of workers; state: RUNNING, DRAINED (claims no more)
-    or TERMINATING. logicVersions: of executors, the rules that they know. started: epoch ms. free:
-    how many more jobs the worker would take. partition: of its group's topic, one that it reads; -1
-    where it reads none.
-    """
-
-    worker_id: str
-    sequence: int
-    kind: str = "worker"
-    worker_group: str = ""
-    slots: int = 0
-    running: int = 0
-    version: str = ""
-    logic_versions: list[int] = []
-    tags: list[str] = []
-    state: str = "RUNNING"
-    host: str = ""
-    started: int = 0
-    free: int = 0
-    partition: int = -1
-
-
-class GroupReport(Public, frozen=True):
-    """What one shard's jobs of a worker group do; said by the shard's owner, again and again.
-
-    waiting: jobs without a worker. running: those that workers own. oldestAt: since when the oldest
-    waits, epoch ms, 0 for none. byNamespace: of those that wait.
-    """
-
-    shard: int
-    worker_group: str
-    waiting: int
-    running: int
-    oldest_at: int = 0
-    by_namespace: dict[str, int] = {}
-
-
-class WorkerGone(Public, frozen=True):
-    """Written when a worker's supervisor has ended all of its tasks: no need to wait for its
-    lease.
-    """
-
-    worker_id: str
-
-
-class Held(Internal, frozen=True):
-    """A shard granted something to this worker for the first time: it has to be watched."""
-
-    worker_id: str
-
-
-class Probe(Internal, frozen=True):
-    """An owner's own heartbeat in the partition that it watches: what it read before, nobody can
-    take back.
-    """
-
-    owner: str
-    sequence: int
-
-
-class Suspect(Internal, frozen=True):
-    """An owner read no heartbeat after ``sequence`` for lost-after. Void where a later one stands
-    before it.
-    """
-
-    worker_id: str
-    sequence: int
-
-
 # admission
 
 
@@ -461,6 +387,7 @@ PUBLIC = (
     JobRequested,
     Claimed,
     Result,
+    TaskReport,
     Returned,
     KillRequested,
     ResumeRequested,

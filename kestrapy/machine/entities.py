@@ -138,6 +138,8 @@ class TaskRun(Entity, frozen=True):
 
     value, iteration: of a task that runs once for each value; iteration -1 where there is none.
     earlier: ordinal of the run of the same task before this one, -1 for none.
+    inside: of a task of a WorkingDirectory, whose job runs it; its epoch is the directory's, 0
+    before it has begun.
     """
 
     execution_id: str
@@ -165,6 +167,7 @@ class TaskRun(Entity, frozen=True):
     value: str | None = None
     iteration: int = -1
     earlier: int = -1
+    inside: bool = False
 
     @property
     def id(self) -> str:
@@ -177,7 +180,14 @@ class TaskRun(Entity, frozen=True):
     @property
     def is_waiting(self) -> bool:
         """Whether it is to be run by a worker, and none owns it: in a line, or published."""
+        if self.inside:
+            return False
         return self.place != 0 or (self.state is State.SUBMITTED and self.scope is None)
+
+    @property
+    def is_told(self) -> bool:
+        """Whether readers know of it: a task of a WorkingDirectory they do once it has begun."""
+        return not self.inside or self.epoch > 0
 
 
 class LastRun(Entity, frozen=True):

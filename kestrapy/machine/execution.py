@@ -22,6 +22,7 @@ from kestrapy.language.reads import Reads
 from kestrapy.language.values import offending_label
 from kestrapy.machine import (
     blocks,
+    directories,
     endings,
     flowables,
     groups,
@@ -45,6 +46,7 @@ from kestrapy.machine.commands import (
     ResumeRequested,
     Returned,
     SettingChanged,
+    TaskReport,
     TimerDue,
     Undeliverable,
     WorkerLost,
@@ -297,9 +299,9 @@ def _refuse(turn: Turn, execution_id: str, reason: str) -> None:
 
 
 def _find(turn: Turn, task_run_id: str) -> TaskRun | None:
-    """The task run of a live execution, if workers run it: none may speak for a flowable one."""
+    """The task run of a live execution, if it is a job: no worker may speak for another one."""
     run = turn.get(run_key(task_run_id), TaskRun)
-    return run if run is not None and run.scope is None else None
+    return run if run is not None and run.scope is None and not run.inside else None
 
 
 def _claimed(turn: Turn, command: Claimed) -> None:
@@ -311,6 +313,12 @@ def _result(turn: Turn, command: Result) -> None:
     if run is None or not task_runs.is_owned_by(run, command.epoch, command.worker_id):
         return
     _go_on(turn, run, task_runs.accept(turn, run, command))
+
+
+def _task_reported(turn: Turn, command: TaskReport) -> None:
+    run = _find(turn, command.task_run_id)
+    if run is not None and task_runs.is_owned_by(run, command.epoch, command.worker_id):
+        directories.report(turn, run, command)
 
 
 def _returned(turn: Turn, command: Returned) -> None:
@@ -406,9 +414,12 @@ def _worker_lost(turn: Turn, command: WorkerLost) -> None:
 def _go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:
     """After a task run's epoch: the lists that wait for it move on."""
     turn.touch(run.execution_id)
-    if ended is not None:
-        parent = blocks.end(turn, turn.run(run.execution_id, run.ordinal), ended)
-        endings.advance(turn, run.execution_id, parent)
+    if ended is None:
+        return
+    run, owner = turn.run(run.execution_id, run.ordinal), run.ordinal
+    if not directories.go_on(turn, run, ended):
+        owner = blocks.end(turn, run, ended)
+    endings.advance(turn, run.execution_id, owner)
 
 
 # Ending
@@ -463,7 +474,7 @@ def execution_named_by(command: Command) -> str:
 
 
 _OF_TASK_RUN = (
-    *(Claimed, Result, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
+    *(Claimed, Result, TaskReport, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
     *(ResumeRequested, ChildReported),
 )
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
@@ -471,6 +482,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     FlowResolved: _resolved,
     Claimed: _claimed,
     Result: _result,
+    TaskReport: _task_reported,
     Returned: _returned,
     Undeliverable: _undeliverable,
     NoWorker: _no_worker,

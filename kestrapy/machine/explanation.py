@@ -17,7 +17,6 @@ from kestrapy.language.plan import Plan
 from kestrapy.language.worker_groups import known_groups
 from kestrapy.machine.routing import GroupView, Route, route
 from kestrapy.model.flow import TENANT, Flow, Task
-from kestrapy.model.registry import Kind
 from kestrapy.model.worker_group import GroupSettings, WorkerGroupRef
 
 
@@ -59,7 +58,8 @@ def explain(
     groups: None where declarations aren't known: then each group that is named counts as declared.
     """
     known = _variables(plan.flow)
-    tasks = [plan.task(it) for it in plan.task_ids if plan.kind(it) is Kind.RUNNABLE]
+    jobs = [it for it in plan.task_ids if plan.kind(it).is_job and not plan.is_inside(it)]
+    tasks = [plan.task(it) for it in jobs]
     return [_place(task, plan.flow, known, groups, defaults) for task in tasks]
 
 

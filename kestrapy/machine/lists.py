@@ -134,6 +134,8 @@ class TaskList:
         if scope.open:
             return None
         if execution.killing:
+            if self.owner != ROOT and self.run.state is State.PAUSED:
+                return None  # it began in this very step; the kill that follows ends it
             return self._stopped_as(State(execution.ends_as or State.KILLED))
         if not self._is_over() or self._goes_round() or self._following() is not None:
             return None

@@ -17,7 +17,9 @@ class Job(Public, frozen=True):
     """One epoch of a task run, for a worker group. task: JSON of the task (``model.flow.Task``,
     durations in ms).
 
-    variables: JSON object of just what the task's expressions name.
+    variables: JSON object of just what the task's expressions name. values: of the loops around it,
+    from the outside in. children: of a WorkingDirectory, ids of the task runs of those of its tasks
+    that are not disabled, in order.
     """
 
     task_run_id: str
@@ -33,6 +35,8 @@ class Job(Public, frozen=True):
     task: str
     variables: str
     chain: str = ""
+    values: list[str] = msgspec.field(default_factory=list)
+    children: list[str] = msgspec.field(default_factory=list)
 
 
 class Granted(Public, frozen=True):

@@ -18,9 +18,10 @@ import msgspec
 
 from kestrapy.errors import RoutingProblem
 from kestrapy.language.expression import has_expression, render_value
+from kestrapy.language.plan import Plan
 from kestrapy.language.reads import reads_of
 from kestrapy.language.worker_groups import unfit_fallback
-from kestrapy.machine import flowables, groups, merging, routing, transitions
+from kestrapy.machine import directories, flowables, groups, merging, routing, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
 from kestrapy.machine.entities import (
     Attempt,
@@ -38,6 +39,7 @@ from kestrapy.machine.routing import Route
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
 from kestrapy.model.flow import Retry
+from kestrapy.model.registry import Kind
 from kestrapy.model.state import State, begin
 from kestrapy.model.worker_group import DEFAULT_LANE, Fallback
 
@@ -63,7 +65,14 @@ _decode_outputs = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def create(
-    turn: Turn, execution_id: str, task_id: str, parent: int, value: str | None, iteration: int
+    turn: Turn,
+    execution_id: str,
+    task_id: str,
+    parent: int,
+    value: str | None = None,
+    iteration: int = -1,
+    *,
+    inside: bool = False,
 ) -> TaskRun:
     """The next task run of an execution; its ordinal is the execution's count."""
     execution = turn.execution(execution_id)
@@ -77,6 +86,7 @@ def create(
         value=value,
         iteration=iteration,
         earlier=-1 if last is None else last.ordinal,
+        inside=inside,
     )
     turn.put_execution(replace(execution, count=execution.count + 1))
     turn.put_run(run)
@@ -84,6 +94,13 @@ def create(
     if values := values_of(turn, run):
         turn.put(valued_run_key(execution_id, task_id, values), LastRun(run.ordinal))
     return run
+
+
+def create_inside(turn: Turn, run: TaskRun) -> None:
+    """The task runs of a WorkingDirectory's tasks: their ordinals follow that of its own run."""
+    for task in turn.plan(turn.execution(run.execution_id)).tasks(run.task_id, directories.TASKS):
+        turn.started += 1
+        create(turn, run.execution_id, task.id, run.ordinal, inside=True)
 
 
 def submit(turn: Turn, run: TaskRun) -> State | None:
@@ -120,6 +137,7 @@ def submit_again(turn: Turn, run: TaskRun) -> None:
 
 
 def _wait(turn: Turn, run: TaskRun, *, first: bool) -> None:
+    directories.reopen(turn, run)
     history = run.history
     if history.current is not State.CREATED:
         history = transitions.enter(transitions.TASK_RUN, history, State.SUBMITTED, turn.at)
@@ -175,7 +193,16 @@ def _job_of(turn: Turn, run: TaskRun) -> Job:
         attempt=run.failures + 1,
         task=plan.job_text(run.task_id),
         variables=_encode_text(variables).decode(),
+        values=list(values_of(turn, run)),
+        children=_children_of(run, plan),
     )
+
+
+def _children_of(run: TaskRun, plan: Plan) -> list[str]:
+    if plan.kind(run.task_id) is not Kind.WORKING_DIRECTORY:
+        return []
+    count = len(plan.tasks(run.task_id, directories.TASKS))
+    return [f"{run.execution_id}-{run.ordinal + 1 + place}" for place in range(count)]
 
 
 # Fallbacks
@@ -395,8 +422,10 @@ def lose(turn: Turn, run: TaskRun) -> State | None:
 
 def kill(turn: Turn, run: TaskRun) -> State | None:
     """-> KILLED where nobody holds the run; else its owner is told, again and again until it
-    answers.
+    answers. One inside a WorkingDirectory is told of by nobody but that one's owner.
     """
+    if run.inside:
+        return None  # it ends with the job of its directory
     if run.is_waiting:
         groups.stop_waiting(turn, run)
     if run.state is not State.RUNNING:

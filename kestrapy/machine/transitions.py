@@ -45,6 +45,14 @@ TASK_RUN: Table = {
     S.KILLING: _KILLED,
     S.RETRYING: _ENDS | {S.SUBMITTED, S.RUNNING, S.KILLING},
 }
+INSIDE: Table = {
+    S.CREATED: _ENDS | {S.RUNNING, S.SKIPPED},
+    S.SUBMITTED: _ENDS | {S.RUNNING, S.SKIPPED},
+    S.RUNNING: _ENDS | {S.RETRYING, S.SUBMITTED},
+    S.RETRYING: _ENDS | {S.RUNNING, S.SUBMITTED},
+    **{end: frozenset({S.SUBMITTED}) for end in (*sorted(_ENDS), S.SKIPPED)},
+}
+"""Of a task of a WorkingDirectory: when that is handed out anew, so is whatever it had come to."""
 ATTEMPT: Table = {
     S.RUNNING: _ENDS | {S.KILLING, S.RESUBMITTED},
     S.KILLING: frozenset({S.KILLED, S.FAILED}),

@@ -185,7 +185,7 @@ class Turn:
     def _run_events(self, execution: Execution) -> Iterator[ExecutionEvent]:
         prefix = run_key(execution.id) + "-"
         for key, entity in self.changes.items():
-            if isinstance(entity, TaskRun) and key.startswith(prefix):
+            if isinstance(entity, TaskRun) and entity.is_told and key.startswith(prefix):
                 before = self.state.get(key)
                 if not isinstance(before, TaskRun) or _shows_more(before, entity):
                     yield self._event(execution, run=entity)

@@ -103,8 +103,6 @@ def _parents(turn: Turn, run: TaskRun) -> list[dict[str, Any]]:
         entry: dict[str, Any] = {}
         if parent.value is not None:
             entry["taskrun"] = {"value": parent.value}
-            if parent.iteration >= 0:
-                entry["taskrun"]["iteration"] = parent.iteration
         outputs = msgspec.json.decode(parent.outputs)
         if outputs:
             entry["outputs"] = outputs
@@ -179,14 +177,15 @@ def _runs(
     if loops == 0 or len(keys) >= loops:
         key = valued_run_key(execution.id, task_id, keys[:loops])
         last = turn.get(key if loops else last_run_key(execution.id, task_id), LastRun)
-        if last is not None:
-            yield turn.run(execution.id, last.ordinal)
+        run = None if last is None else turn.run(execution.id, last.ordinal)
+        if run is not None and run.is_told:
+            yield run
         return
     last = turn.get(last_run_key(execution.id, task_id), LastRun)
     ordinal, found = -1 if last is None else last.ordinal, []
     while ordinal >= 0:
         run = turn.run(execution.id, ordinal)
-        if values_of(turn, run)[: len(keys)] == keys:
+        if run.is_told and values_of(turn, run)[: len(keys)] == keys:
             found.append(run)
         ordinal = run.earlier
     yield from reversed(found)

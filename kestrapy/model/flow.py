@@ -12,6 +12,7 @@ import msgspec
 
 from kestrapy.model.inputs import Input as Input
 from kestrapy.model.inputs import InputType
+from kestrapy.model.state import State
 from kestrapy.model.worker_group import WorkerGroupRef as WorkerGroupRef
 
 TENANT = "main"
@@ -81,6 +82,12 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     branches: dict[str, tuple[Task, ...]] = {}
     depends_on: dict[str, tuple[str, ...]] = {}
     properties: dict[str, Any] = {}
+
+    def allowed(self, state: State) -> State:
+        """What a run that ends so counts as: its failure or its warning may be allowed."""
+        if state is State.FAILED and self.allow_failure:
+            return State.SUCCESS if self.allow_warning else State.WARNING
+        return State.SUCCESS if state is State.WARNING and self.allow_warning else state
 
 
 class Output(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):

@@ -57,6 +57,13 @@ class Kind(Enum):
     """Fails: there are no templates that it could run."""
     SET_VARIABLES = "set variables"
     UNSET_VARIABLES = "unset variables"
+    WORKING_DIRECTORY = "working directory"
+    """A worker runs its children as one job, in one folder; the executor its handlers."""
+
+    @property
+    def is_job(self) -> bool:
+        """Whether a worker runs it."""
+        return self in (Kind.RUNNABLE, Kind.WORKING_DIRECTORY)
 
     @property
     def has_children(self) -> bool:

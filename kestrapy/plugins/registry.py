@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pydantic import BaseModel
+
 from kestrapy.errors import NotFound
 from kestrapy.language.for_each_item import BATCHES, MERGE, SPLIT
+from kestrapy.model.flow import Task
 from kestrapy.model.registry import Kind, Path, Registry, TaskType, index
-from kestrapy.plugins.properties import Properties
 from kestrapy.plugins.tasks import kv, state
 from kestrapy.plugins.tasks.debug import EchoProperties, EchoTask, ReturnProperties, ReturnTask
 from kestrapy.plugins.tasks.execution import (
@@ -87,6 +89,10 @@ from kestrapy.plugins.tasks.subflow import (
     SubflowProperties,
     TemplateProperties,
 )
+from kestrapy.plugins.tasks.working_directory import (
+    WorkingDirectoryProperties,
+    WorkingDirectoryTask,
+)
 from kestrapy.plugins.trigger_types import CONDITIONS, TRIGGERS
 from kestrapy.ports.tasks import RunnableTask
 
@@ -95,24 +101,31 @@ _OLD = "io.kestra.core.tasks"
 _SCRIPTS = "io.kestra.plugin.scripts"
 
 
-class _Runnable(NamedTuple):
-    """instant: returns within microseconds and waits for nothing, so that it needs no thread.
+class Runnable(NamedTuple):
+    """A task type that workers run. takes_properties: else it is given None, and nothing of them is
+    looked at. hidden: no flow may name it.
 
-    reads: paths of variables that it reads beside those that its properties name. hidden: no flow
-    may name it.
+    instant: returns within microseconds and waits for nothing, so that it needs no thread. reads:
+    paths of variables that it reads beside those that its properties name.
     """
 
     name: str
     aliases: tuple[str, ...]
-    properties: type[Properties]
+    properties: type[BaseModel]
     task: RunnableTask
     instant: bool = False
     reads: tuple[Path, ...] = ()
     hidden: bool = False
+    takes_properties: bool = True
+
+    @property
+    def late(self) -> frozenset[str]:
+        """The properties that the task renders itself while it runs."""
+        return getattr(self.properties, "late", frozenset())
 
 
 _INSTANT = [
-    _Runnable(f"{_CORE}.{name}", aliases, properties, task, True)
+    Runnable(f"{_CORE}.{name}", aliases, properties, task, True)
     for name, aliases, properties, task in (
         ("log.Log", (f"{_OLD}.log.Log", "log"), LogProperties, LogTask()),
         ("debug.Return", (f"{_OLD}.debugs.Return", "return"), ReturnProperties, ReturnTask()),
@@ -124,7 +137,7 @@ _INSTANT = [
     )
 ]
 _SCRIPT_TYPES = [
-    _Runnable(f"{_SCRIPTS}.{name}", (name.lower(),), properties, task)
+    Runnable(f"{_SCRIPTS}.{name}", (name.lower(),), properties, task)
     for name, properties, task in (
         ("shell.Script", ScriptProperties, ShellScriptTask()),
         ("shell.Commands", CommandsProperties, CommandsTask()),
@@ -133,7 +146,7 @@ _SCRIPT_TYPES = [
     )
 ]
 _STORAGE = [
-    _Runnable(f"{_CORE}.storage.{name}", (f"{_OLD}.storages.{name}", *more), properties, task)
+    Runnable(f"{_CORE}.storage.{name}", (f"{_OLD}.storages.{name}", *more), properties, task)
     for name, more, properties, task in (
         ("Write", (), WriteProperties, WriteTask()),
         ("Concat", (), ConcatProperties, ConcatTask()),
@@ -153,7 +166,7 @@ _STORAGE = [
     )
 ]
 _SHARED = [
-    _Runnable(f"{_CORE}.{name}", aliases, properties, task, reads=reads)
+    Runnable(f"{_CORE}.{name}", aliases, properties, task, reads=reads)
     for name, aliases, properties, task, reads in (
         ("kv.Set", (), kv.SetProperties, kv.SetTask(), ()),
         ("kv.Put", (), kv.PutProperties, kv.PutTask(), ()),
@@ -176,7 +189,7 @@ _SHARED = [
     )
 ]
 _HTTP = [
-    _Runnable(
+    Runnable(
         f"{_CORE}.http.{name}",
         (f"io.kestra.plugin.fs.http.{name}",),
         properties,
@@ -189,8 +202,8 @@ _HTTP = [
 ]
 _FOR_EACH_ITEM = f"{_CORE}.flow.ForEachItem"
 _STEPS = [
-    _Runnable(f"{_FOR_EACH_ITEM}${SPLIT}", (), SplitItemsProperties, SplitItemsTask(), hidden=True),
-    _Runnable(
+    Runnable(f"{_FOR_EACH_ITEM}${SPLIT}", (), SplitItemsProperties, SplitItemsTask(), hidden=True),
+    Runnable(
         f"{_FOR_EACH_ITEM}${MERGE}",
         (),
         MergeOutputsProperties,
@@ -201,14 +214,20 @@ _STEPS = [
 ]
 _RUNNABLES = [
     *_INSTANT,
-    _Runnable(f"{_CORE}.log.Fetch", (f"{_OLD}.log.Fetch",), FetchProperties, FetchTask()),
+    Runnable(f"{_CORE}.log.Fetch", (f"{_OLD}.log.Fetch",), FetchProperties, FetchTask()),
     *_HTTP,
     *_STORAGE,
     *_SHARED,
-    _Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
+    Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
     *_SCRIPT_TYPES,
     *_STEPS,
 ]
+_DIRECTORY = Runnable(
+    f"{_CORE}.flow.WorkingDirectory",
+    (f"{_OLD}.flows.WorkingDirectory", f"{_OLD}.flows.Worker", "workingDirectory"),
+    WorkingDirectoryProperties,
+    WorkingDirectoryTask(),
+)
 _FLOWABLES = [
     TaskType(
         f"{_CORE}.{part}.{name}",
@@ -239,22 +258,30 @@ _FLOWABLES = [
 ]
 
 
-def _of_worker(it: _Runnable) -> TaskType:
-    return TaskType(it.name, Kind.RUNNABLE, it.properties, it.aliases, it.reads, it.hidden)
+def _type_of(it: Runnable, kind: Kind) -> TaskType:
+    return TaskType(it.name, kind, it.properties, it.aliases, it.reads, it.hidden)
 
 
 REGISTRY = Registry(
     tasks=index(
-        [_of_worker(it) for it in _RUNNABLES]
-        + _FLOWABLES
-        + [TaskType(f"{_FOR_EACH_ITEM}${BATCHES}", Kind.BATCHES, BatchesProperties, hidden=True)]
+        [
+            *(_type_of(it, Kind.RUNNABLE) for it in _RUNNABLES),
+            _type_of(_DIRECTORY, Kind.WORKING_DIRECTORY),
+            *_FLOWABLES,
+            TaskType(f"{_FOR_EACH_ITEM}${BATCHES}", Kind.BATCHES, BatchesProperties, hidden=True),
+        ]
     ),
     triggers=index(TRIGGERS),
     conditions=index(CONDITIONS),
 )
 """What language and machine are given."""
 
-_BY_NAME: dict[str, _Runnable] = index(_RUNNABLES)
+_BY_NAME: dict[str, Runnable] = index([*_RUNNABLES, _DIRECTORY])
+
+
+def runnable_of(task: Task) -> Runnable:
+    """What runs a task. Raises NotFound for one of a type that workers don't run."""
+    return _find(task.type)
 
 
 def runnable(type_name: str) -> RunnableTask:
@@ -262,7 +289,7 @@ def runnable(type_name: str) -> RunnableTask:
     return _find(type_name).task
 
 
-def properties_of(type_name: str) -> type[Properties]:
+def properties_of(type_name: str) -> type[BaseModel]:
     """The model of what a runnable type adds. Raises NotFound as ``runnable`` does."""
     return _find(type_name).properties
 
@@ -275,7 +302,7 @@ def is_instant(type_name: str) -> bool:
     return _find(type_name).instant
 
 
-def _find(type_name: str) -> _Runnable:
+def _find(type_name: str) -> Runnable:
     try:
         return _BY_NAME[type_name]
     except KeyError:

@@ -5,7 +5,10 @@ What belongs to a namespace is apart from all executions: no namespace begins wi
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
+from hashlib import blake2b
 from urllib.parse import quote
 
 from kestrapy.errors import UserError
@@ -16,6 +19,7 @@ from kestrapy.ports.blobs import SCHEME
 FILES = f"{SCHEME}/_files"
 PAIRS = f"{SCHEME}/_kv"
 STATES = f"{SCHEME}/_states"
+CACHES = f"{SCHEME}/_caches"
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]{0,149}")
@@ -52,6 +56,19 @@ def namespace_pairs(namespace: str) -> str:
 def namespace_states(namespace: str) -> str:
     """Of what the tasks ``state.*`` keep for a namespace and its flows."""
     return f"{STATES}/{_checked(namespace)}"
+
+
+def namespace_caches(namespace: str) -> str:
+    """Of what its flows' tasks keep for later executions."""
+    return f"{CACHES}/{_checked(namespace)}"
+
+
+def cache_folder(namespace: str, flow_id: str, task_id: str, values: Sequence[str]) -> str:
+    """Of what a task keeps for later executions. values: of the loops around it."""
+    folder = f"{CACHES}/{namespace}/{flow_id}/{quote(task_id, safe='')}"
+    if not values:
+        return folder
+    return f"{folder}/{blake2b(json.dumps(list(values)).encode(), digest_size=12).hexdigest()}"
 
 
 def _checked(namespace: str) -> str:

@@ -73,6 +73,9 @@ class TaskContext(Protocol):
     def output_uri(self, name: str) -> str:
         """Where in internal storage a file that this run puts out belongs."""
 
+    def cache_uri(self, name: str) -> str:
+        """Where in internal storage the task keeps something for later executions."""
+
     @property
     def execution_folder(self) -> str:
         """Where in internal storage the files of its execution are: a URI without a last slash."""

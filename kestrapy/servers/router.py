@@ -97,6 +97,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.ChildReported: _of_task_run,
     c.Claimed: _of_task_run,
     c.Result: _of_task_run,
+    c.TaskReport: _of_task_run,
     c.Returned: _of_task_run,
     c.TimerDue: _of_task_run,
     c.ExecutionDue: lambda t, it: _of_execution(t.executions, it.execution_id),

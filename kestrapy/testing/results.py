@@ -8,7 +8,7 @@ from typing import Any
 
 from kestrapy.model.state import State
 from kestrapy.ports.clock import Clock
-from kestrapy.ports.tasks import TaskOutcome
+from kestrapy.ports.tasks import TaskContext, TaskOutcome
 
 CHOOSABLE = (State.SUCCESS, State.WARNING, State.FAILED)
 
@@ -51,6 +51,17 @@ def outcome_of(state: State | str, outputs: Mapping[str, Any] | None, error: str
     if error and state is not State.FAILED:
         raise ValueError(f"an error goes with FAILED, not with {state}")
     return TaskOutcome(state, dict(outputs or {}), error)
+
+
+class ChosenTask:
+    """The port ``RunnableTask``, for a task of a WorkingDirectory: its result, in its time."""
+
+    def __init__(self, chosen: Chosen):
+        self._chosen = chosen
+
+    def run(self, properties: Any, context: TaskContext) -> TaskOutcome:
+        context.wait(self._chosen.takes / 1000)
+        return self._chosen.outcome
 
 
 class ChosenRun:

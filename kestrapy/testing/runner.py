@@ -10,12 +10,13 @@ import msgspec
 from kestrapy.adapters.process.launcher import SupervisorLauncher, serve_launcher
 from kestrapy.machine.outputs import Job
 from kestrapy.model.flow import Task
+from kestrapy.plugins.registry import Runnable, runnable_of
 from kestrapy.ports.processes import Process
-from kestrapy.servers.worker.job_runner import Ended
+from kestrapy.servers.worker.directory import DirectoryRun
 from kestrapy.servers.worker.running import JobRunner, JobSinks, RunningJob
 from kestrapy.testing.clock import VirtualClock
-from kestrapy.testing.results import ChosenResults, ChosenRun
-from kestrapy.testing.stand_ins import StandIn, outcome_of_stand_in
+from kestrapy.testing.results import ChosenResults, ChosenRun, ChosenTask
+from kestrapy.testing.stand_ins import StandIn, runnable_of_stand_in
 
 PROMPT = 0.5
 """Real seconds that a task may take without the clock going on with it."""
@@ -24,21 +25,13 @@ PROMPT = 0.5
 class FlowTestRunner:
     """The port ``JobRunner``. Tasks start one after the other: the next one when the one before it
     has ended or sleeps, so that a test goes the same way each time. real: what runs a job without a
-    chosen result. variables: what stand-ins' expressions may read beside the job's own.
+    chosen result.
     """
 
-    def __init__(
-        self,
-        clock: VirtualClock,
-        real: JobRunner,
-        stand_ins: Sequence[StandIn],
-        variables: Mapping[str, object],
-    ):
-        self.results = ChosenResults()
+    def __init__(self, clock: VirtualClock, real: JobRunner, results: ChosenResults):
+        self.results = results
         self._clock = clock
         self._real = real
-        self._stand_ins = {it.name: it for it in stand_ins}
-        self._variables = dict(variables)
         self._runs: list[tuple[RunningJob, int | None]] = []
 
     def start(self, job: Job, sinks: JobSinks, traceparent: str) -> RunningJob:
@@ -49,9 +42,6 @@ class FlowTestRunner:
             run: RunningJob = ChosenRun(self._clock, chosen.outcome, ends, deadline)
             self._runs.append((run, min(ends, deadline or ends)))
             return run
-        stand_in = self._stand_ins.get(job.task_type)
-        if stand_in is not None:
-            return Ended(outcome_of_stand_in(stand_in, job, self._variables))
         run = self._real.start(job, _Sinks(sinks, self._clock), traceparent)
         self._runs.append((run, deadline))
         self.await_tasks(PROMPT)
@@ -66,6 +56,8 @@ class FlowTestRunner:
     def next_due(self) -> int | None:
         """When something happens to a run by itself, monotonic ms."""
         times = [due for _, due in self._runs if due is not None]
+        inside = [it.deadline for it, _ in self._runs if isinstance(it, DirectoryRun)]
+        times += [due for due in inside if due is not None]
         waking = self._clock.next_waking()
         return min(times if waking is None else [*times, waking], default=None)
 
@@ -79,10 +71,30 @@ class FlowTestRunner:
         return None if timeout is None else self._clock.monotonic() + timeout
 
 
+class TestTypes:
+    """What runs tasks in a flow test: stand-ins too. Within a WorkingDirectory a task is asked for
+    here that has a chosen result.
+    """
+
+    __test__ = False
+
+    def __init__(self, stand_ins: Sequence[StandIn], results: ChosenResults):
+        self._stand_ins = {it.name: runnable_of_stand_in(it) for it in stand_ins}
+        self._results = results
+
+    def __call__(self, task: Task) -> Runnable:
+        found = self._stand_ins.get(task.type) or runnable_of(task)
+        chosen = self._results.take(task.id)
+        if chosen is None:
+            return found
+        return found._replace(task=ChosenTask(chosen), takes_properties=False, instant=False)
+
+
 class _Sinks:
     """The worker's, and the clock hears of each end."""
 
     def __init__(self, sinks: JobSinks, clock: VirtualClock):
+        self.child = sinks.child
         self.log = sinks.log
         self.metric = sinks.metric
         self._ended = sinks.ended

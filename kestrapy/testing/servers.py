@@ -33,7 +33,8 @@ from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.run_context import Tools
 from kestrapy.servers.worker.worker import Worker
 from kestrapy.testing.clock import VirtualClock
-from kestrapy.testing.runner import FlowTestRunner, LateLauncher, NoSupervisor
+from kestrapy.testing.results import ChosenResults
+from kestrapy.testing.runner import FlowTestRunner, LateLauncher, NoSupervisor, TestTypes
 from kestrapy.testing.stand_ins import StandIn
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
@@ -122,6 +123,7 @@ class FlowTestServers:
         self._real_clock = SystemClock()
         self._launcher = LateLauncher()
         self.cipher = AesCipher(bytes(32), CountedNonces())
+        results = ChosenResults()
         tools = Tools(
             self.blobs,
             self._launcher,
@@ -131,9 +133,10 @@ class FlowTestServers:
             LogLines(self.parts.log, self.parts.codec, self.parts.catalogue),
             sleep=clock.sleep,
             cipher=self.cipher,
+            types=TestTypes(wanted.stand_ins, results),
         )
         real = TaskJobRunner(tools, wanted.variables)
-        self.runner = FlowTestRunner(clock, real, wanted.stand_ins, wanted.variables)
+        self.runner = FlowTestRunner(clock, real, results)
         parts = self.parts
         parts.log.topics().create(parts.catalogue.specs(parts.groups), TIMEOUT)
         self._producer = parts.log.producer()

@@ -6,27 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
 from pydantic import BaseModel, ConfigDict
 
-from kestrapy.errors import UserError
-from kestrapy.language.expression import render_value
-from kestrapy.machine.outputs import Job
-from kestrapy.model.flow import Task
 from kestrapy.model.registry import Kind, Registry, TaskType, TriggerType, index
-from kestrapy.model.state import State
-from kestrapy.ports.tasks import TaskFailed, TaskOutcome
+from kestrapy.plugins.registry import Runnable
+from kestrapy.ports.tasks import TaskContext, TaskOutcome
 
 
 @dataclass(frozen=True)
 class StandIn:
     """A task type of a test. run: gets the rendered properties and gives the outputs; it raises
-    TaskFailed for a failure. aliases: other names of the type.
+    TaskFailed for a failure. aliases: other names of the type. reads_files: whether it is also told
+    the run's working directory, as ``workingDir``.
     """
 
     name: str
     run: Callable[[dict[str, Any]], Mapping[str, Any]]
     aliases: Sequence[str] = ()
+    reads_files: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,13 +65,22 @@ def with_stand_ins(registry: Registry, stand_ins: Sequence[StandIn | StandInTrig
     )
 
 
-def outcome_of_stand_in(stand_in: StandIn, job: Job, variables: Mapping[str, Any]) -> TaskOutcome:
-    """variables: beside the job's own."""
-    task = msgspec.json.decode(job.task, type=Task)
-    try:
-        known = {**variables, **msgspec.json.decode(job.variables)}
-        return TaskOutcome(outputs=dict(stand_in.run(render_value(task.properties, known))))
-    except TaskFailed as error:
-        return TaskOutcome(State.FAILED, error.outputs, str(error))
-    except UserError as error:
-        return TaskOutcome(State.FAILED, error=str(error))
+class StandInTask:
+    """Runs what stands in."""
+
+    def __init__(self, stand_in: StandIn):
+        self._run = stand_in.run
+        self._reads_files = stand_in.reads_files
+
+    def run(self, properties: AnyProperties, context: TaskContext) -> TaskOutcome:
+        given = dict(properties.model_extra or {})
+        if self._reads_files:
+            given["workingDir"] = str(context.working_dir)
+        return TaskOutcome(outputs=dict(self._run(given)))
+
+
+def runnable_of_stand_in(stand_in: StandIn) -> Runnable:
+    """As a worker runs it: at once."""
+    return Runnable(
+        stand_in.name, tuple(stand_in.aliases), AnyProperties, StandInTask(stand_in), instant=True
+    )

@@ -85,6 +85,7 @@ EXECUTIONS = Topic(
         c.FlowResolved,
         c.Claimed,
         c.Result,
+        c.TaskReport,
         c.Returned,
         c.KillRequested,
         c.ResumeRequested,

@@ -15,6 +15,8 @@ FOLDER_VARIABLES = ("workingDir", "outputDir")
 
 _OUTPUT_FOLDER = ".outputs"
 _FETCHED_FOLDER = ".files"
+PRIVATE = (_OUTPUT_FOLDER, _FETCHED_FOLDER, ".script.py")
+"""What a task puts into its working directory for itself: one that shares it leaves none."""
 _URI = re.compile(r"kestra://[-\w.+~#=/%]*", re.ASCII)
 
 
@@ -42,7 +44,7 @@ class Fetched:
         if copy is None:
             folder = self.context.working_dir / _FETCHED_FOLDER / str(len(self._copies))
             copy = self._copies[uri] = folder / PurePosixPath(uri).name
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
             fetch(uri, copy, self.context)
         return copy
 

@@ -192,9 +192,9 @@ class Custody:
             if hand.running is None:
                 continue
             outcome = hand.running.outcome()
-            if outcome is not None:
+            if outcome is not None and self._means.reports.are_heard(hand.fence):
                 self._ended_with(hand, outcome, now)
-            elif hand.killed is not None and now - hand.killed >= KILL_PATIENCE:
+            elif outcome is None and hand.killed is not None and now - hand.killed >= KILL_PATIENCE:
                 self._give_up(hand, hand.running, now)
 
     def _ended_with(self, hand: InHand, outcome: TaskOutcome, now: int) -> None:
@@ -252,6 +252,7 @@ class Custody:
 
     def send_again(self, now: int) -> None:
         """Whatever may have gone unheard; each of it may be repeated."""
+        self._means.reports.send_again()
         for hand in self.hands.standing(Stand.CLAIMING):
             if now - hand.sent >= SEND_AGAIN or self._means.rarely("claim sent again"):
                 self._claim(hand, now)

@@ -10,7 +10,8 @@ from kestrapy.machine.outputs import Job
 from kestrapy.model.flow import Task
 from kestrapy.model.state import State
 from kestrapy.ports.tasks import TaskOutcome
-from kestrapy.servers.worker.run_context import JobTask, Sinks, Tools
+from kestrapy.servers.worker.directory import DirectoryRun, DirectoryTask, sinks_of
+from kestrapy.servers.worker.run_context import JobTask, Tools
 from kestrapy.servers.worker.running import JobSinks, RunningJob
 from kestrapy.servers.worker.task_run import TaskThread
 
@@ -55,15 +56,14 @@ class TaskJobRunner:
             flow_id=job.flow_id,
             task=task,
             variables={**self._variables, **variables},
+            values=tuple(job.values),
         )
-        thread = TaskThread(
-            job_task,
-            Sinks(
-                lambda level, message: sinks.log(job, level, message),
-                lambda name, kind, value, tags: sinks.metric(job, name, kind, value, tags),
-                sinks.ended,
-            ),
-            self._tools,
-        )
+        told = sinks_of(job, sinks, sinks.ended)
+        if not job.children:
+            thread = TaskThread(job_task, told, self._tools)
+            thread.start()
+            return thread
+        directory = DirectoryTask(job, job_task, sinks, self._tools)
+        thread = TaskThread(job_task, told, self._tools, directory)
         thread.start()
-        return thread
+        return DirectoryRun(thread, directory)

@@ -13,6 +13,7 @@ from kestrapy.ports.places import (
     PAIRS,
     STATES,
     execution_folder,
+    namespace_caches,
     namespace_files,
     namespace_pairs,
     namespace_states,
@@ -85,7 +86,10 @@ def reach_of_run(
             readable: tuple[str, ...] = (execution_folder(of, flow, starter),)
         case _:
             readable = ()
-    shared = (namespace_files(namespace), namespace_pairs(namespace), namespace_states(namespace))
+    shared = tuple(
+        of(namespace)
+        for of in (namespace_files, namespace_pairs, namespace_states, namespace_caches)
+    )
     return Reach(blobs, (own, *shared), readable)
 
 

@@ -7,11 +7,16 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Mapping
+from functools import partial
 
+from kestrapy.machine.commands import TaskReport
 from kestrapy.machine.outputs import Job, LogEntry, MetricEntry
 from kestrapy.ports.clock import Clock
-from kestrapy.ports.log import Producer
+from kestrapy.ports.log import Message, Producer, SendError, SendFailure
+from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.router import Router
+from kestrapy.servers.worker.in_hand import Fence
+from kestrapy.servers.worker.results import fitting
 
 MESSAGE_LENGTH = 100_000
 """Characters of a log line that are kept; a record has to stay under the log's limit."""
@@ -20,12 +25,16 @@ MESSAGE_LENGTH = 100_000
 class Reports:
     """The port ``JobSinks``. Safe from any thread: the producer is."""
 
-    def __init__(self, producer: Producer, router: Router, clock: Clock):
+    def __init__(self, producer: Producer, router: Router, clock: Clock, worker_id: str = ""):
         self._producer = producer
         self._router = router
         self._clock = clock
         self._sequence = itertools.count()
         self._ended = threading.Event()
+        self._worker_id = worker_id
+        self._lock = threading.Lock()
+        self._unheard: dict[Fence, dict[int, Message]] = {}
+        self._failed: list[tuple[Fence, int]] = []
 
     def log(self, job: Job, level: str, message: str) -> None:
         if len(message) > MESSAGE_LENGTH:
@@ -61,6 +70,40 @@ class Reports:
             task_id=job.task_id,
         )
         self._producer.send(self._router.message(entry))
+
+    def child(self, job: Job, place: int, attempt: int, outcome: TaskOutcome) -> TaskOutcome:
+        """Sent until it is acked: see ``are_heard`` and ``send_again``."""
+        state, outputs, error = fitting(outcome)
+        fence, number = (job.task_run_id, job.epoch), next(self._sequence)
+        record = TaskReport(*fence, self._worker_id, place, attempt, state, outputs, error)
+        with self._lock:
+            message = self._router.message(record)
+            self._unheard.setdefault(fence, {})[number] = message
+        self._producer.send(message, lambda failure: self._acked(fence, number, failure))
+        return outcome if state is outcome.state else TaskOutcome(state, error=error)
+
+    def _acked(self, fence: Fence, number: int, failure: SendError | None) -> None:
+        with self._lock:
+            unheard = self._unheard.get(fence, {})
+            if failure is None or failure.failure is SendFailure.TOO_LARGE:
+                unheard.pop(number, None)
+            elif number in unheard:
+                self._failed.append((fence, number))
+            if not unheard:
+                self._unheard.pop(fence, None)
+
+    def are_heard(self, fence: Fence) -> bool:
+        """Whether all that was reported of a job's children stands in the log."""
+        with self._lock:
+            return fence not in self._unheard
+
+    def send_again(self) -> None:
+        """What was not acked. From the worker's own thread."""
+        with self._lock:
+            failed, self._failed = self._failed, []
+            again = [(it, self._unheard[it[0]][it[1]]) for it in failed if it[0] in self._unheard]
+        for (fence, number), message in again:
+            self._producer.send(message, partial(self._acked, fence, number))
 
     def ended(self) -> None:
         self._ended.set()

@@ -15,6 +15,11 @@ ERROR_LIMIT = 10_000
 
 def fitting_result(task_run_id: str, epoch: int, worker_id: str, outcome: TaskOutcome) -> Result:
     """The outcome as a record; FAILED where its outputs are too large, or no JSON."""
+    return Result(task_run_id, epoch, worker_id, *fitting(outcome))
+
+
+def fitting(outcome: TaskOutcome) -> tuple[State, str, str]:
+    """-> state, outputs as JSON, and error, as a record has them."""
     state, error = outcome.state, outcome.error
     try:
         outputs = msgspec.json.encode(outcome.outputs).decode()
@@ -26,4 +31,4 @@ def fitting_result(task_run_id: str, epoch: int, worker_id: str, outcome: TaskOu
             " write them to a file (outputFiles) and put out its URI"
         )
         outputs, state = "{}", State.FAILED
-    return Result(task_run_id, epoch, worker_id, state, outputs, error[:ERROR_LIMIT])
+    return state, outputs, error[:ERROR_LIMIT]

@@ -17,11 +17,12 @@ from kestrapy.errors import InvariantViolated
 from kestrapy.language.expression import render_value
 from kestrapy.machine.outputs import LogEntry
 from kestrapy.model.flow import Task
+from kestrapy.plugins.registry import Runnable, runnable_of
 from kestrapy.plugins.tasks.log import LEVELS
 from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.cipher import Cipher
 from kestrapy.ports.clock import Clock, Entropy
-from kestrapy.ports.places import execution_folder
+from kestrapy.ports.places import cache_folder, execution_folder
 from kestrapy.ports.processes import Launcher, Process
 from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
@@ -30,7 +31,9 @@ from kestrapy.servers.worker.world import WorkerWorld
 
 
 class JobTask(msgspec.Struct, frozen=True):
-    """A job's task. variables: what its expressions may read. attempt: from 1. epoch: its fence."""
+    """A job's task. variables: what its expressions may read. attempt: from 1. epoch: its fence.
+    values: of the loops around it.
+    """
 
     execution_id: str
     task_run_id: str
@@ -40,6 +43,7 @@ class JobTask(msgspec.Struct, frozen=True):
     flow_id: str
     task: Task
     variables: dict[str, Any]
+    values: tuple[str, ...] = ()
 
 
 class Sinks(NamedTuple):
@@ -57,7 +61,7 @@ class Tools(NamedTuple):
     """What all runs of a worker share. folder: where working directories are made.
 
     sleep: waits until the event is set or so many seconds have passed. -> whether it is set.
-    cipher: None without a key.
+    cipher: None without a key. types: what runs a task; raises NotFound.
     """
 
     blobs: Blobs
@@ -68,12 +72,16 @@ class Tools(NamedTuple):
     lines: LogLines
     sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
     cipher: Cipher | None = None
+    types: Callable[[Task], Runnable] = runnable_of
 
 
 class RunContext:
-    """One run's ``TaskContext``. ``end`` asks it to end, ``close`` removes what it made."""
+    """One run's ``TaskContext``. ``end`` asks it to end, ``close`` removes what it made.
 
-    def __init__(self, job: JobTask, sinks: Sinks, tools: Tools):
+    folder: the working directory, where it is shared and somebody else's to remove.
+    """
+
+    def __init__(self, job: JobTask, sinks: Sinks, tools: Tools, folder: Path | None = None):
         self.execution_id = job.execution_id
         self.task_run_id = job.task_run_id
         self.task_id = job.task.id
@@ -96,7 +104,9 @@ class RunContext:
         self._cipher = tools.cipher
         self._secrets: tuple[str, ...] = ()
         self._sinks = sinks
-        self._working_dir: Path | None = None
+        self._working_dir = folder
+        self._shares = folder is not None
+        self._cache = cache_folder(job.namespace, job.flow_id, job.task.id, job.values)
         self._ending = threading.Event()
         self._lock = threading.Lock()
         self._wakes: list[Callable[[], None]] = []
@@ -141,6 +151,9 @@ class RunContext:
         run = f"{self.task_id}/{self.task_run_id}/{self.epoch}"
         return f"{self.execution_folder}/tasks/{run}/{quote(name)}"
 
+    def cache_uri(self, name: str) -> str:
+        return f"{self._cache}/{quote(name, safe='')}"
+
     @property
     def execution_folder(self) -> str:
         return execution_folder(self.namespace, self.flow_id, self.execution_id)
@@ -184,7 +197,7 @@ class RunContext:
         self._killable.kill(grace)
 
     def close(self) -> None:
-        if self._working_dir is not None:
+        if self._working_dir is not None and not self._shares:
             shutil.rmtree(self._working_dir, ignore_errors=True)
 
 

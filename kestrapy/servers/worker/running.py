@@ -30,6 +30,12 @@ class JobSinks(Protocol):
         self, job: Job, name: str, kind: str, value: float, tags: Mapping[str, str]
     ) -> None: ...
 
+    def child(self, job: Job, place: int, attempt: int, outcome: TaskOutcome) -> TaskOutcome:
+        """How a task of a WorkingDirectory goes; its state is RUNNING or RETRYING meanwhile.
+
+        -> what counts: one whose outputs fit into no record is FAILED.
+        """
+
     def ended(self) -> None:
         """A job has an outcome now: whoever waits for one looks at once."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,9 +14,8 @@ from kestrapy.errors import NotFound, UserError
 from kestrapy.language.expression import names_of
 from kestrapy.model.state import State
 from kestrapy.plugins.properties import validate_rendered
-from kestrapy.plugins.registry import is_instant, properties_of, runnable
 from kestrapy.plugins.tasks.script_files import FOLDER_VARIABLES, folder_variables
-from kestrapy.ports.tasks import TaskFailed, TaskOutcome
+from kestrapy.ports.tasks import RunnableTask, TaskFailed, TaskOutcome
 from kestrapy.servers.worker.run_context import JobTask, RunContext, Sinks, Tools
 
 KILL_GRACE = 5.0
@@ -35,22 +35,44 @@ class TaskThread:
     """One run. ``start`` once, then ask for the ``outcome``; all from the worker's own thread.
 
     A task of an instant type (Log, Return, Fail) runs within ``start``: a thread would cost more.
+    task: what runs it, where it isn't its type's to say. folder: its working directory, where it is
+    shared with others.
     """
 
-    def __init__(self, job: JobTask, sinks: Sinks, tools: Tools):
+    def __init__(
+        self,
+        job: JobTask,
+        sinks: Sinks,
+        tools: Tools,
+        task: RunnableTask | None = None,
+        folder: Path | None = None,
+    ):
         self._job = job
         self._clock = tools.clock
-        self._context = RunContext(job, sinks, tools)
+        self._types = tools.types
+        self._task = task
+        self._context = RunContext(job, sinks, tools, folder)
         self._on_end = sinks.on_end
         self._outcome: TaskOutcome | None = None
         self._end: _End | None = None
-        self._deadline: int | None = None
+        self.deadline: int | None = None
+        """When its timeout has passed, monotonic ms; None without one, or before it starts."""
+
+    def run(self) -> TaskOutcome:
+        """Instead of ``start``: in the thread of whoever calls. Others may ask and kill as ever."""
+        self._set_deadline()
+        self._run()
+        return self._outcome or TaskOutcome(State.KILLED)
+
+    def _set_deadline(self) -> None:
+        timeout = self._job.task.timeout
+        if timeout is not None:
+            self.deadline = self._clock.monotonic() + timeout
 
     def start(self) -> None:
         task = self._job.task
-        if task.timeout is not None:
-            self._deadline = self._clock.monotonic() + task.timeout
-        if _is_instant(task.type):
+        self._set_deadline()
+        if self._is_instant():
             self._run()
         else:
             name = f"task {task.id}"
@@ -58,7 +80,7 @@ class TaskThread:
 
     def outcome(self) -> TaskOutcome | None:
         """None while it runs. Ends it, as FAILED, when the task's timeout has passed."""
-        overdue = self._deadline is not None and self._clock.monotonic() >= self._deadline
+        overdue = self.deadline is not None and self._clock.monotonic() >= self.deadline
         if overdue and self._outcome is None and self._end is None:
             limit = self._job.task.timeout
             self._finish(_End(State.FAILED, f"Timeout: the task ran longer than {limit} ms"))
@@ -90,11 +112,13 @@ class TaskThread:
         task = self._job.task
         try:
             self._context.reveal()
-            model = properties_of(task.type)
-            late = {name: it for name, it in task.properties.items() if name in model.late}
-            at_once = {name: it for name, it in task.properties.items() if name not in late}
-            properties = validate_rendered(model, self._rendered(at_once) | late)
-            return runnable(task.type).run(properties, self._context)
+            kind = self._types(task)
+            properties = None
+            if kind.takes_properties:
+                late = {name: it for name, it in task.properties.items() if name in kind.late}
+                at_once = {name: it for name, it in task.properties.items() if name not in late}
+                properties = validate_rendered(kind.properties, self._rendered(at_once) | late)
+            return (self._task or kind.task).run(properties, self._context)
         except TaskFailed as error:
             return TaskOutcome(State.FAILED, error.outputs, str(error))
         except UserError as error:
@@ -109,9 +133,8 @@ class TaskThread:
             return self._context.render_with(properties, folders)
         return self._context.render(properties)
 
-
-def _is_instant(type_name: str) -> bool:
-    try:
-        return is_instant(type_name)
-    except NotFound:
-        return True  # so is the refusal
+    def _is_instant(self) -> bool:
+        try:
+            return self._types(self._job.task).instant
+        except NotFound:
+            return True  # so is the refusal

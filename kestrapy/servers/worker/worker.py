@@ -98,7 +98,7 @@ class Worker:
         self._inbox = log_port.reader()
         self._lease = Lease(settings.lease)
         self._dispatch = _dispatch(settings, log_port, router, clock)
-        self._reports = Reports(self._producer, router, clock)
+        self._reports = Reports(self._producer, router, clock, settings.worker_id)
         means = Means(
             producer=self._producer,
             router=router,

@@ -128,3 +128,16 @@ def test_a_plan_knows_branches_and_the_values_around_a_task() -> None:
     assert ids(plan.tasks("t", "tasks")) == ["i", "b"]
     assert plan.place("b") == 1
     assert plan.tasks("i", "else") == ()
+
+
+def test_a_working_directory_has_tasks_that_workers_run() -> None:
+    read = parsed(f"type: workingDirectory\n  tasks: [{A}, {B}]\n  errors: [{C}]\n  timeout: PT5S")
+    assert (ids(read.tasks), ids(read.errors), read.timeout) == (["a", "b"], ["c"], 5_000)
+    kind = "type: workingDirectory\n  tasks"
+    (found,) = problems(f"{kind}: [{A}, {{id: p, type: pause}}]")
+    assert found.path == "tasks[0].tasks[1]"
+    assert "t: Only runnable tasks are allowed as children of a WorkingDirectory" in found.message
+    for own in ("workerGroup: {key: default}", "onWorkerLost: FAIL"):
+        (found,) = problems(f"{kind}: [{{id: a, type: log, message: m, {own}}}]")
+        assert "`a` runs in the job of `t`" in found.message
+    assert len(problems("type: workingDirectory")) == 2

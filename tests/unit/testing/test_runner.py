@@ -13,6 +13,7 @@ from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.worker.running import JobSinks
 from kestrapy.testing import runner as module
 from kestrapy.testing.clock import VirtualClock
+from kestrapy.testing.results import ChosenResults
 from kestrapy.testing.runner import FlowTestRunner
 
 JOB = Job(
@@ -61,6 +62,9 @@ class Deaf:
         self, job: Job, name: str, kind: str, value: float, tags: Mapping[str, str]
     ) -> None: ...
 
+    def child(self, job: Job, place: int, attempt: int, outcome: TaskOutcome) -> TaskOutcome:
+        return outcome
+
     def ended(self) -> None: ...
 
 
@@ -71,13 +75,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_next_task_starts_when_the_one_before_it_has_ended() -> None:
     clock = VirtualClock()
-    runner = FlowTestRunner(clock, Threads(clock, None), (), {})
+    runner = FlowTestRunner(clock, Threads(clock, None), ChosenResults())
     assert runner.start(JOB, Deaf(), "").outcome() == TaskOutcome()
 
 
 def test_who_sleeps_is_not_waited_for_and_wakes_when_it_is_time() -> None:
     clock = VirtualClock()
-    runner = FlowTestRunner(clock, Threads(clock, 60.0), (), {})
+    runner = FlowTestRunner(clock, Threads(clock, 60.0), ChosenResults())
     run = runner.start(JOB, Deaf(), "")
     assert (run.outcome(), clock.sleeping, runner.next_due()) == (None, 1, 60_000)
     clock.move(59_999)
@@ -89,7 +93,7 @@ def test_who_sleeps_is_not_waited_for_and_wakes_when_it_is_time() -> None:
 
 def test_a_kill_wakes_who_sleeps() -> None:
     clock = VirtualClock()
-    runner = FlowTestRunner(clock, Threads(clock, 60.0), (), {})
+    runner = FlowTestRunner(clock, Threads(clock, 60.0), ChosenResults())
     run = runner.start(JOB, Deaf(), "")
     run.kill("enough")
     assert runner.await_tasks(20.0) and run.outcome() == TaskOutcome()
