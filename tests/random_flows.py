@@ -78,6 +78,9 @@ class FlowMaker:
             properties["listeners"] = [self._listener() for _ in range(self._random.randint(1, 3))]
         if self._chance(0.2):
             properties["retry"] = self._retry()
+        if self._chance(0.2):
+            behavior = self._random.choice(["QUEUE", "QUEUE", "CANCEL", "FAIL"])
+            properties["concurrency"] = {"limit": 2, "behavior": behavior}
         if self._chance(0.05):
             properties["disabled"] = True
         return flow(*self._children(0), **properties)

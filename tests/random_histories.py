@@ -21,6 +21,7 @@ from kestrapy.machine.commands import (
     ExecutionDue,
     ExecutionRequested,
     FlowResolved,
+    ForceRun,
     GroupLive,
     KillRequested,
     Lineage,
@@ -31,6 +32,8 @@ from kestrapy.machine.commands import (
     ResumeRequested,
     Returned,
     SettingChanged,
+    SlotDenied,
+    SlotGranted,
     Source,
     TaskReport,
     TimerDue,
@@ -104,6 +107,7 @@ class History:
             (0.08, self._timer),
             (0.02, self._resume),
             (0.02, self._execution_timer),
+            (0.03, self._slot),
             (0.015, self._kill),
             (0.01, self._undeliverable),
             (0.01, lambda: LogicVersion(LOGIC_VERSION)),
@@ -217,6 +221,12 @@ class History:
             return ExecutionDue(self._some_id(), 5)
         execution = self._one_of(waiting)
         return ExecutionDue(execution.id, execution.due + self.random.choice([0, 0, 0, 1, -1]))
+
+    def _slot(self) -> Command:
+        drawn, execution_id = self.random.random(), self._some_id()
+        if drawn < 0.5:
+            return SlotGranted(execution_id, NAMESPACE, FLOW_ID, more=drawn < 0.1)
+        return SlotDenied(execution_id, 2, 2, 0) if drawn < 0.9 else ForceRun(execution_id)
 
     def _kill(self) -> Command:
         return KillRequested(self._some_id())
@@ -335,6 +345,8 @@ class History:
     def _wanted(self, entity: object) -> list[Command]:
         if isinstance(entity, Execution) and entity.awaits == "flow":
             return [FlowResolved(entity.id, 1)]
+        if isinstance(entity, Execution) and entity.awaits == "slot":
+            return [SlotGranted(entity.id, NAMESPACE, FLOW_ID)]
         if isinstance(entity, Execution) and entity.due:
             return [ExecutionDue(entity.id, entity.due)]
         if not isinstance(entity, TaskRun):

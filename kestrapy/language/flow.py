@@ -12,6 +12,7 @@ from kestrapy.language.dashed_references import check_references
 from kestrapy.language.fields import Fields, unique
 from kestrapy.language.flow_inputs import read_inputs
 from kestrapy.language.flow_outputs import read_outputs
+from kestrapy.language.flow_policies import read_concurrency
 from kestrapy.language.flow_tasks import Reading, read_block, read_retry
 from kestrapy.language.flow_triggers import read_triggers
 from kestrapy.language.for_each_item import step_ids
@@ -29,7 +30,6 @@ FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
 NOT_YET = (
     "checks",
-    "concurrency",
     "deleted",
     "sla",
     "updated",
@@ -93,6 +93,7 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         after_execution=read_block(fields, "afterExecution", reading),
         listeners=read_listeners(fields, reading),
         retry=read_retry(fields),
+        concurrency=read_concurrency(fields),
         triggers=read_triggers(fields, reading),
         worker_group=reading.declared.flow,
         source=source,

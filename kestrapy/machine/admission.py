@@ -1,4 +1,5 @@
-"""The fold of ``admission``: the numbering of revisions, of flows and of settings.
+"""The fold of ``admission``: the numbering of revisions, of flows and of settings; and the slots of
+flows with a concurrency limit (``limits``).
 
 A setting's revision goes to the topic ``settings``, for people and servers, and to every shard, for
 its fold may read nothing that does not stand in its own log.
@@ -8,16 +9,20 @@ from __future__ import annotations
 
 import msgspec
 
+from kestrapy.machine import limits
 from kestrapy.machine.commands import (
     Command,
     FlowSaveRequested,
     SettingChanged,
     SettingSaveRequested,
+    SlotReleased,
+    SlotWanted,
     TriggerDefined,
     TriggerDefinition,
 )
 from kestrapy.machine.entities import Entity, EntityMap
 from kestrapy.machine.execution import Step
+from kestrapy.machine.limits import Admittance
 from kestrapy.machine.outputs import FlowRevision, Output, SettingRevision
 from kestrapy.model.ids import digest
 
@@ -41,7 +46,7 @@ class SettingHead(Entity, frozen=True):
     at: int
 
 
-ENTITIES = (FlowHead, SettingHead)
+ENTITIES = (FlowHead, SettingHead, *limits.ENTITIES)
 
 
 def trigger_uid(namespace: str, flow_id: str, trigger_id: str) -> str:
@@ -56,6 +61,14 @@ def step(state: EntityMap, command: Command, at: int) -> Step:
             return _save_flow(state, command, at)
         case SettingSaveRequested():
             return _save_setting(state, command, at)
+        case SlotWanted():
+            admittance = Admittance(state, command.namespace, command.flow_id)
+            admittance.wanted(command)
+            return Step(admittance.changes, admittance.outputs)
+        case SlotReleased():
+            admittance = Admittance(state, command.namespace, command.flow_id)
+            admittance.released(command)
+            return Step(admittance.changes, admittance.outputs)
     return Step({}, [])
 
 
@@ -72,7 +85,9 @@ def _save_flow(state: EntityMap, command: FlowSaveRequested, at: int) -> Step:
     outputs += [_defined(command, after.revision, it.id, it) for it in command.triggers]
     gone = [it for it in before.triggers if it not in ids]
     outputs += [_defined(command, after.revision, it, None) for it in gone]
-    return Step({key: after}, outputs)
+    admittance = Admittance(state, command.namespace, command.flow_id)
+    admittance.saved(command, after.revision)
+    return Step({key: after, **admittance.changes}, outputs + admittance.outputs)
 
 
 def _save_setting(state: EntityMap, command: SettingSaveRequested, at: int) -> Step:

@@ -241,6 +241,34 @@ class ChildReported(Internal, frozen=True):
     following: str = ""
 
 
+class SlotGranted(Internal, frozen=True):
+    """An execution may run within its flow's concurrency limit. more: others may be granted one at
+    once: it asks again, and they are.
+    """
+
+    execution_id: str
+    namespace: str
+    flow_id: str
+    more: bool = False
+
+
+class SlotDenied(Internal, frozen=True):
+    """No slot is free just now. limit: the flow's. holding, ahead: executions that hold a slot, or
+    wait before this one.
+    """
+
+    execution_id: str
+    limit: int
+    holding: int
+    ahead: int
+
+
+class ForceRun(Internal, frozen=True):
+    """Let a queued execution run, whatever its flow's concurrency limit says."""
+
+    execution_id: str
+
+
 class Undeliverable(Internal, frozen=True):
     """A job could not be published: its group's topic is missing, or it is too large."""
 
@@ -321,13 +349,38 @@ class TriggerDefinition(msgspec.Struct, frozen=True):
 
 
 class FlowSaveRequested(Internal, frozen=True):
-    """Save a flow that was validated. Equal content makes no new revision."""
+    """Save a flow that was validated. Equal content makes no new revision. limit: how many of its
+    executions may run at once, 0 for any number.
+    """
 
     namespace: str
     flow_id: str
     source: str
     disabled: bool = False
     triggers: tuple[TriggerDefinition, ...] = ()
+    limit: int = 0
+
+
+class SlotWanted(Internal, frozen=True):
+    """An execution asks to run. limit: as the revision of its flow says. waits: whether it stands
+    in line where no slot is free. forced: it gets one in any case.
+    """
+
+    namespace: str
+    flow_id: str
+    execution_id: str
+    revision: int
+    limit: int
+    waits: bool
+    forced: bool = False
+
+
+class SlotReleased(Internal, frozen=True):
+    """An execution that asked for a slot is over."""
+
+    namespace: str
+    flow_id: str
+    execution_id: str
 
 
 class SettingSaveRequested(Internal, frozen=True):
@@ -402,6 +455,9 @@ INTERNAL = (
     TimerDue,
     ExecutionDue,
     ChildReported,
+    SlotGranted,
+    SlotDenied,
+    ForceRun,
     Undeliverable,
     WorkerLost,
     NoWorker,
@@ -413,6 +469,8 @@ INTERNAL = (
     Probe,
     Suspect,
     FlowSaveRequested,
+    SlotWanted,
+    SlotReleased,
     SettingSaveRequested,
     TriggerDefined,
     TriggerScheduled,

@@ -22,7 +22,12 @@ from kestrapy.machine import (
     task_runs,
     transitions,
 )
-from kestrapy.machine.commands import ExecutionEnded, ExecutionSubmitted, Lineage
+from kestrapy.machine.commands import (
+    ExecutionEnded,
+    ExecutionSubmitted,
+    Lineage,
+    SlotReleased,
+)
 from kestrapy.machine.entities import (
     Ended,
     Execution,
@@ -43,6 +48,8 @@ from kestrapy.model.state import State
 
 ENDED_KEPT = 10 * 60 * 1000
 """ms for which an ended execution is known: its late claims are refused all the same afterwards."""
+NOT_BEGUN = (State.CREATED, State.QUEUED)
+"""States of an execution of which nothing has run yet."""
 replace = msgspec.structs.replace
 
 
@@ -71,10 +78,18 @@ def end(turn: Turn, execution_id: str, state: State) -> None:
         except ExpressionError as error:
             state = State.FAILED
             execution = replace(execution, error=str(error))
-    has_begun = execution.history.current is not State.CREATED
+    has_begun = execution.history.current not in NOT_BEGUN
     history = transitions.enter(transitions.EXECUTION, execution.history, state, turn.at)
     turn.put_execution(
-        replace(execution, history=history, awaits="", killing=False, due=0, scope=Scope(block=""))
+        replace(
+            execution,
+            history=history,
+            awaits="",
+            killing=False,
+            due=0,
+            scope=Scope(block=""),
+            waits_for="",
+        )
     )
     if state is State.RETRIED:
         _try_again(turn, execution)
@@ -160,6 +175,9 @@ def _forget(turn: Turn, execution_id: str) -> None:
     reports.tell_ended(turn, execution_id)
     for ordinal in range(execution.count):
         subflows.drop(turn, turn.run(execution_id, ordinal))
+    if execution.limited:
+        over = SlotReleased(execution.namespace, execution.flow_id, execution_id)
+        turn.emit(over, execution_id)
     turn.touch(execution_id)
     turn.close(execution_id)
     for ordinal in reversed(range(execution.count)):  # parents last: values are found through them

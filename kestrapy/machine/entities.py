@@ -68,11 +68,12 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
 class Execution(Entity, frozen=True):
     """A live execution. count: task runs so far; the next one's ordinal.
 
-    awaits: "flow" while a FlowResolved is wanted, "date" until ``due``. killing: a kill was asked
-    for. chain: see ``outputs``. paused: how many of its task runs are. ends_as: with killing, the
-    state that follows. outputs: JSON object, once it has ended. due: epoch ms of the
-    ``ExecutionDue`` that is wanted, 0 for none. again: with ends_as RETRIED, when the next try
-    begins, epoch ms.
+    awaits: "flow" while a FlowResolved is wanted, "date" until ``due``, "slot" until it is granted
+    one. killing: a kill was asked for. chain: see ``outputs``. paused: how many of its task runs
+    are. ends_as: with killing, the state that follows. outputs: JSON object, once it has ended.
+    due: epoch ms of the ``ExecutionDue`` that is wanted, 0 for none. again: with ends_as RETRIED,
+    when the next try begins, epoch ms. limited: it has asked for a slot, which it gives back at its
+    end. waits_for: for people, why it is QUEUED.
     """
 
     id: str
@@ -92,6 +93,8 @@ class Execution(Entity, frozen=True):
     outputs: str = "{}"
     due: int = 0
     again: int = 0
+    limited: bool = False
+    waits_for: str = ""
 
 
 class Content(Entity, frozen=True):

@@ -16,20 +16,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
-from kestrapy.language.inputs import hide_secrets, resolve_inputs, undeclared
-from kestrapy.language.reads import Reads
-from kestrapy.language.values import offending_label
 from kestrapy.machine import (
+    beginnings,
     blocks,
     directories,
     endings,
     flowables,
     groups,
-    reports,
+    slots,
     subflows,
     task_runs,
-    transitions,
 )
 from kestrapy.machine.commands import (
     ChildReported,
@@ -38,6 +34,7 @@ from kestrapy.machine.commands import (
     ExecutionCreated,
     ExecutionDue,
     FlowResolved,
+    ForceRun,
     GroupLive,
     KillRequested,
     NoWorker,
@@ -46,13 +43,14 @@ from kestrapy.machine.commands import (
     ResumeRequested,
     Returned,
     SettingChanged,
+    SlotDenied,
+    SlotGranted,
     TaskReport,
     TimerDue,
     Undeliverable,
     WorkerLost,
 )
 from kestrapy.machine.entities import (
-    Content,
     Ended,
     Entity,
     EntityMap,
@@ -60,23 +58,17 @@ from kestrapy.machine.entities import (
     Holder,
     KillNote,
     TaskRun,
-    content_key,
     execution_key,
     execution_of,
     holder_key,
     kill_note_key,
     run_key,
 )
-from kestrapy.machine.lists import ROOT
-from kestrapy.machine.outputs import LogEntry, Output, Refusal
+from kestrapy.machine.outputs import Output
 from kestrapy.machine.turn import ContentMissing, Rules, Turn
-from kestrapy.machine.variables import variables_of
-from kestrapy.model.flow import CORRELATION_ID, Flow
 from kestrapy.model.registry import CALLS
-from kestrapy.model.state import State, begin
+from kestrapy.model.state import State
 
-LEFT_OUT_TOLD = 20
-"""Lines, at most, about inputs that a flow does not declare."""
 DEAD_KEPT = 24 * 3600 * 1000
 """ms for which a lost worker is known: its lease was over long before."""
 KILL_NOTE_KEPT = 24 * 3600 * 1000
@@ -125,174 +117,6 @@ def _publish(turn: Turn, run: TaskRun) -> None:
         raise
     except Exception as error:
         endings.break_off(turn, run.execution_id, f"{type(error).__name__}: {error}")
-
-
-# Beginning
-
-
-def _created(turn: Turn, command: ExecutionCreated) -> None:
-    if turn.get(execution_key(command.execution_id), Entity) is not None:
-        return
-    execution = _admit(turn, command)
-    if turn.get(kill_note_key(execution.id), KillNote) is not None:
-        turn.drop(kill_note_key(execution.id))
-        endings.end(turn, execution.id, State.KILLED)
-    elif execution.awaits:
-        turn.touch(execution.id)
-    else:
-        _begin(turn, execution.id)
-
-
-def _admit(turn: Turn, command: ExecutionCreated) -> Execution:
-    turn.put(
-        content_key(command.execution_id),
-        Content(
-            inputs=command.inputs,
-            labels={**command.labels, CORRELATION_ID: _correlation(command)},
-            trigger=command.trigger,
-            inline=command.inline,
-            requested=command.requested,
-            job_requested=command.job_requested,
-            redrives=command.redrives,
-            lineage=command.lineage,
-            schedule_date=command.not_before,
-            parent=command.parent,
-        ),
-    )
-    return turn.put_execution(
-        Execution(
-            id=command.execution_id,
-            namespace=command.namespace,
-            flow_id=command.flow_id,
-            revision=command.revision,
-            history=begin(State.CREATED, turn.at),
-            awaits="" if command.revision else "flow",
-            traceparent=command.traceparent,
-            due=command.not_before,
-        )
-    )
-
-
-def _correlation(command: ExecutionCreated) -> str:
-    return command.labels.get(CORRELATION_ID) or command.execution_id
-
-
-def _resolved(turn: Turn, command: FlowResolved) -> None:
-    execution = turn.get(execution_key(command.execution_id), Entity)
-    if not isinstance(execution, Execution) or execution.awaits != "flow":
-        return
-    turn.put_execution(replace(execution, awaits="", revision=command.revision))
-    if command.reason:
-        _refuse(turn, execution.id, command.reason)
-    else:
-        _begin(turn, execution.id)
-
-
-def _begin(turn: Turn, execution_id: str) -> None:
-    """Start it, unless it is to wait for its date."""
-    execution = turn.execution(execution_id)
-    if execution.due > turn.at:
-        turn.put_execution(replace(execution, awaits="date"))
-        turn.touch(execution_id)
-        reports.tell_started(turn, execution_id)
-    else:
-        turn.put_execution(replace(execution, awaits="", due=0))
-        _start(turn, execution_id)
-
-
-def _execution_due(turn: Turn, command: ExecutionDue) -> None:
-    execution = turn.get(execution_key(command.execution_id), Entity)
-    if not isinstance(execution, Execution) or not execution.due or execution.due != command.due:
-        return
-    turn.at = max(turn.at, command.due)
-    if execution.awaits == "date":
-        turn.put_execution(replace(execution, awaits=""))
-        _begin(turn, execution.id)
-
-
-def _start(turn: Turn, execution_id: str) -> None:
-    """Type the inputs and begin with the first tasks; or refuse, visibly."""
-    execution, content = turn.execution(execution_id), turn.content(execution_id)
-    try:
-        flow = turn.plan(execution).flow
-        if flow.disabled:
-            _hide_secrets(turn, execution, content)
-            return _refuse(turn, execution_id, f"flow {flow.namespace}.{flow.id} is disabled")
-        offender = offending_label(content.labels)
-        if offender and content.requested is not None:
-            _hide_secrets(turn, execution, content)
-            problem = f"System labels can only be set by Kestra itself, offending label: {offender}"
-            return _refuse(turn, execution_id, problem)
-        inputs = _typed_inputs(turn, execution, content, flow)
-    except InputRefused as error:
-        _hide_secrets(turn, execution, content)
-        return _refuse(turn, execution_id, str(error))
-    except (FlowRefused, ExpressionError, msgspec.DecodeError) as error:
-        return _refuse(turn, execution_id, str(error))
-    inherited = content.parent.labels if content.parent is not None else {}
-    labels = {**inherited, **flow.labels, **content.labels}
-    turn.put(
-        content_key(execution_id),
-        replace(content, inputs=inputs, labels=labels, requested=None, job_requested=None),
-    )
-    history = transitions.enter(transitions.EXECUTION, execution.history, State.RUNNING, turn.at)
-    turn.put_execution(replace(execution, history=history))
-    reports.tell_started(turn, execution_id)
-    endings.advance(turn, execution_id, ROOT)
-
-
-def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow) -> str:
-    given = msgspec.json.decode(content.inputs)
-    if not isinstance(given, dict):
-        raise msgspec.DecodeError(f"inputs must be a JSON object, not {content.inputs[:100]}")
-    if content.inline:
-        return content.inputs
-    reads = Reads((("flow",), ("execution",), ("labels",), ("vars",), ("trigger",)))
-    variables = variables_of(turn, execution, turn.plan(execution), reads, None)
-    typed = msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
-    for number, problem in enumerate(undeclared(flow, given)[:LEFT_OUT_TOLD]):
-        _warn(turn, execution, number, f"{problem.message}: it is left out")
-    return typed
-
-
-def _warn(turn: Turn, execution: Execution, sequence: int, message: str) -> None:
-    """A log line of the execution, of none of its task runs."""
-    entry = LogEntry(
-        execution_id=execution.id,
-        task_run_id="",
-        epoch=0,
-        attempt=0,
-        sequence=sequence,
-        at=turn.at,
-        level="WARN",
-        message=message,
-        namespace=execution.namespace,
-        flow_id=execution.flow_id,
-        task_id="",
-    )
-    turn.emit(entry, execution.id)
-
-
-def _hide_secrets(turn: Turn, execution: Execution, content: Content) -> None:
-    """Whoever sent them let them be read in one topic: events and database need not show them."""
-    try:
-        given = msgspec.json.decode(content.inputs, type=dict[str, Any])
-    except msgspec.DecodeError:
-        return
-    shown = msgspec.json.encode(hide_secrets(turn.plan(execution).flow, given)).decode()
-    turn.put(content_key(execution.id), replace(content, inputs=shown))
-
-
-def _refuse(turn: Turn, execution_id: str, reason: str) -> None:
-    """A request that can't be run: a visible FAILED execution, and the request in the dead
-    letter.
-    """
-    execution, content = turn.execution(execution_id), turn.content(execution_id)
-    turn.put_execution(replace(execution, error=reason))
-    record = content.requested or content.job_requested
-    if record is not None:
-        turn.emit(Refusal(record, reason, content.redrives), execution_id)
-    endings.end(turn, execution_id, State.FAILED)
 
 
 # Task runs
@@ -435,7 +259,7 @@ def _kill(turn: Turn, command: KillRequested) -> None:
     elif isinstance(execution, Execution) and execution.killing:
         turn.put_execution(endings.without_retry(execution))
     elif isinstance(execution, Execution) and execution.history.current is not State.KILLED:
-        if execution.history.current is State.CREATED:
+        if execution.history.current in endings.NOT_BEGUN:
             return endings.end(turn, execution.id, State.KILLED)
         flowables.stop(turn, execution.id, State.KILLED)
         endings.kill_rest(turn, execution.id)
@@ -457,7 +281,7 @@ def quarantine(
     execution_id = execution_named_by(command)
     execution = turn.get(execution_key(execution_id), Entity) if execution_id else None
     if execution is None and isinstance(command, ExecutionCreated):
-        execution = _admit(turn, command)
+        execution = beginnings.admit(turn, command)
     if isinstance(execution, Execution):
         endings.break_off(turn, execution.id, reason)
         _settle(turn)
@@ -468,18 +292,22 @@ def execution_named_by(command: Command) -> str:
     """The execution that a command is about; empty where it is about several or none."""
     if isinstance(command, _OF_TASK_RUN):
         return execution_of(command.task_run_id)
-    if isinstance(command, ExecutionCreated | FlowResolved | KillRequested | ExecutionDue):
+    if isinstance(command, _OF_EXECUTION):
         return command.execution_id
     return ""
 
 
+_OF_EXECUTION = (
+    *(ExecutionCreated, FlowResolved, KillRequested, ExecutionDue),
+    *(SlotGranted, SlotDenied, ForceRun),
+)
 _OF_TASK_RUN = (
     *(Claimed, Result, TaskReport, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
     *(ResumeRequested, ChildReported),
 )
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
-    ExecutionCreated: _created,
-    FlowResolved: _resolved,
+    ExecutionCreated: beginnings.created,
+    FlowResolved: beginnings.resolved,
     Claimed: _claimed,
     Result: _result,
     TaskReport: _task_reported,
@@ -490,8 +318,11 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     GroupLive: groups.live,
     SettingChanged: groups.changed,
     TimerDue: _timer_due,
-    ExecutionDue: _execution_due,
+    ExecutionDue: beginnings.due,
     ChildReported: _child_reported,
+    SlotGranted: slots.granted,
+    SlotDenied: slots.denied,
+    ForceRun: slots.force,
     WorkerLost: _worker_lost,
     KillRequested: _kill,
     ResumeRequested: _resume,

@@ -109,6 +109,7 @@ class ExecutionSnapshot(Public, frozen=True):
     trigger: JSON. originalId, attempt, began: of the first execution, which try of it this is, and
     when that was created, epoch ms; of one that tries no other again "", 1 and 0.
     scheduleDate: epoch ms before which it does not start, null: at once.
+    waitsFor: of one that is QUEUED, what for; else empty.
     """
 
     state: State
@@ -123,6 +124,7 @@ class ExecutionSnapshot(Public, frozen=True):
     attempt: int = 1
     began: int = 0
     schedule_date: int | None = None
+    waits_for: str = ""
 
 
 class ExecutionEvent(Public, frozen=True):

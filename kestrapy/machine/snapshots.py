@@ -36,6 +36,7 @@ def execution_snapshot(execution: Execution, content: Content, variables: str) -
         error=execution.error,
         **_lineage(content),
         schedule_date=content.schedule_date or None,
+        waits_for=execution.waits_for,
     )
 
 

@@ -4,9 +4,10 @@ written.
 ::
 
     execution   CREATED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED | RETRIED
-                   │         ▲ │ └────▶ KILLING ──▶ KILLED | RETRIED
-                   │         └─┴─ PAUSED ─┘
-                   └──▶ FAILED (refused) | KILLED
+                 │    │       ▲▲ │ └────▶ KILLING ──▶ KILLED | RETRIED
+                 │    │       │└─┴─ PAUSED ─┘
+                 │    └──▶ QUEUED ──▶ KILLED
+                 └──▶ FAILED (refused, or no slot) | CANCELLED (no slot) | KILLED
 
     task run    CREATED ──▶ SUBMITTED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED
                    │          ▲   ▲ │        │ │ └──▶ KILLING ──▶ KILLED
@@ -32,7 +33,8 @@ _KILLED = _ENDS | {S.CANCELLED}
 """Ends of what is killed: an execution may be ended in another state than KILLED."""
 
 EXECUTION: Table = {
-    S.CREATED: frozenset({S.RUNNING, S.FAILED, S.KILLED}),
+    S.CREATED: frozenset({S.RUNNING, S.QUEUED, S.FAILED, S.CANCELLED, S.KILLED}),
+    S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.KILLED}),
     S.RUNNING: _KILLED | {S.KILLING, S.PAUSED, S.RETRIED},
     S.PAUSED: frozenset({S.RUNNING, S.FAILED, S.KILLING}),
     S.KILLING: _KILLED | {S.RETRIED},

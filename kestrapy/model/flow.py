@@ -101,6 +101,13 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     required: bool = True
 
 
+class Concurrency(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How many executions of a flow may run at once, and what becomes of one more."""
+
+    limit: int
+    behavior: Literal["QUEUE", "CANCEL", "FAIL"] = "QUEUE"
+
+
 class Condition(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a listener or a trigger asks. name: its key, among those of a MultipleCondition.
     conditions: those that it holds. properties: what the type adds.
@@ -168,3 +175,4 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
     listeners: tuple[Listener, ...] = ()
     retry: Retry | None = None
+    concurrency: Concurrency | None = None

@@ -65,6 +65,10 @@ def _of_task_run(topics: Catalogue, it: Any) -> Place:
     return _of_execution(topics.executions, execution_of(it.task_run_id))
 
 
+def _of_flow(topics: Catalogue, it: Any) -> Place:
+    return topics.admission, f"{it.namespace}/{it.flow_id}", None
+
+
 def _of_worker(topics: Catalogue, it: Any) -> Place:
     return topics.workers, it.worker_id, None
 
@@ -93,6 +97,9 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.FlowResolved: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.KillRequested: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ResumeRequested: _of_task_run,
+    c.SlotGranted: lambda t, it: _of_execution(t.executions, it.execution_id),
+    c.SlotDenied: lambda t, it: _of_execution(t.executions, it.execution_id),
+    c.ForceRun: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ExecutionDue: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ChildReported: _of_task_run,
     c.Claimed: _of_task_run,
@@ -109,7 +116,9 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.WorkerGone: _of_worker,
     c.Held: _of_worker,
     c.Suspect: _of_worker,
-    c.FlowSaveRequested: lambda t, it: (t.admission, f"{it.namespace}/{it.flow_id}", None),
+    c.FlowSaveRequested: _of_flow,
+    c.SlotWanted: _of_flow,
+    c.SlotReleased: _of_flow,
     c.SettingSaveRequested: lambda t, it: (t.admission, _setting(it), None),
     c.TriggerDefined: _trigger,
     c.TriggerScheduled: _trigger,

@@ -24,6 +24,7 @@ from kestrapy.machine.outputs import (
 )
 from kestrapy.model.flow import (
     TENANT,
+    Concurrency,
     Condition,
     Flow,
     Input,
@@ -86,6 +87,8 @@ def execution_json(
         found["scheduleDate"] = iso_date(snapshot.schedule_date)
     if snapshot.trigger is not None:
         found["trigger"] = msgspec.json.decode(snapshot.trigger)
+    if snapshot.waits_for:
+        found["waiting"] = {"reason": snapshot.waits_for}
     if snapshot.error:
         found["error"] = {"message": snapshot.error}
     return found
@@ -230,6 +233,7 @@ def flow_json(flow: Flow, revision: FlowRevision, *, with_source: bool = True) -
     found |= _filled(
         retry=None if flow.retry is None else _retry_json(flow.retry),
         listeners=[_listener_json(it) for it in flow.listeners],
+        concurrency=None if flow.concurrency is None else _concurrency_json(flow.concurrency),
     )
     if with_source:
         found["source"] = revision.source
@@ -329,6 +333,10 @@ def _retry_json(retry: Retry) -> Json:
     if retry.max_attempts:
         found["maxAttempts"] = retry.max_attempts
     return found
+
+
+def _concurrency_json(concurrency: Concurrency) -> Json:
+    return {"limit": concurrency.limit, "behavior": concurrency.behavior}
 
 
 def _listener_json(listener: Listener) -> Json:

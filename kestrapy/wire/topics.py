@@ -92,6 +92,9 @@ EXECUTIONS = Topic(
         c.TimerDue,
         c.ExecutionDue,
         c.ChildReported,
+        c.SlotGranted,
+        c.SlotDenied,
+        c.ForceRun,
         c.Undeliverable,
         c.WorkerLost,
         c.NoWorker,
@@ -108,7 +111,13 @@ ADMISSION = Topic(
     "shards",
     7 * _DAY,
     False,
-    (c.FlowSaveRequested, c.SettingSaveRequested, c.LogicVersion),
+    (
+        c.FlowSaveRequested,
+        c.SlotWanted,
+        c.SlotReleased,
+        c.SettingSaveRequested,
+        c.LogicVersion,
+    ),
 )
 TRIGGERS = Topic(
     "triggers",

@@ -178,4 +178,5 @@ def save_requested(flow: Flow) -> FlowSaveRequested:
         source=flow.source,
         disabled=flow.disabled,
         triggers=triggers,
+        limit=0 if flow.concurrency is None else flow.concurrency.limit,
     )

@@ -1,0 +1,209 @@
+"""How an execution begins: it is admitted, its revision found, its date awaited, its inputs typed.
+
+Then it runs, or asks for a slot first (``slots``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
+from kestrapy.language.inputs import hide_secrets, resolve_inputs, undeclared
+from kestrapy.language.reads import Reads
+from kestrapy.language.values import offending_label
+from kestrapy.machine import (
+    endings,
+    reports,
+    slots,
+)
+from kestrapy.machine.commands import (
+    ExecutionCreated,
+    ExecutionDue,
+    FlowResolved,
+)
+from kestrapy.machine.entities import (
+    Content,
+    Entity,
+    Execution,
+    KillNote,
+    content_key,
+    execution_key,
+    kill_note_key,
+)
+from kestrapy.machine.outputs import LogEntry, Refusal
+from kestrapy.machine.turn import Turn
+from kestrapy.machine.variables import variables_of
+from kestrapy.model.flow import CORRELATION_ID, Flow
+from kestrapy.model.state import State, begin
+
+LEFT_OUT_TOLD = 20
+"""Lines, at most, about inputs that a flow does not declare."""
+
+replace = msgspec.structs.replace
+
+
+def created(turn: Turn, command: ExecutionCreated) -> None:
+    if turn.get(execution_key(command.execution_id), Entity) is not None:
+        return
+    execution = admit(turn, command)
+    if turn.get(kill_note_key(execution.id), KillNote) is not None:
+        turn.drop(kill_note_key(execution.id))
+        endings.end(turn, execution.id, State.KILLED)
+    elif execution.awaits:
+        turn.touch(execution.id)
+    else:
+        _begin(turn, execution.id)
+
+
+def admit(turn: Turn, command: ExecutionCreated) -> Execution:
+    turn.put(
+        content_key(command.execution_id),
+        Content(
+            inputs=command.inputs,
+            labels={**command.labels, CORRELATION_ID: _correlation(command)},
+            trigger=command.trigger,
+            inline=command.inline,
+            requested=command.requested,
+            job_requested=command.job_requested,
+            redrives=command.redrives,
+            lineage=command.lineage,
+            schedule_date=command.not_before,
+            parent=command.parent,
+        ),
+    )
+    return turn.put_execution(
+        Execution(
+            id=command.execution_id,
+            namespace=command.namespace,
+            flow_id=command.flow_id,
+            revision=command.revision,
+            history=begin(State.CREATED, turn.at),
+            awaits="" if command.revision else "flow",
+            traceparent=command.traceparent,
+            due=command.not_before,
+        )
+    )
+
+
+def _correlation(command: ExecutionCreated) -> str:
+    return command.labels.get(CORRELATION_ID) or command.execution_id
+
+
+def resolved(turn: Turn, command: FlowResolved) -> None:
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if not isinstance(execution, Execution) or execution.awaits != "flow":
+        return
+    turn.put_execution(replace(execution, awaits="", revision=command.revision))
+    if command.reason:
+        _refuse(turn, execution.id, command.reason)
+    else:
+        _begin(turn, execution.id)
+
+
+def _begin(turn: Turn, execution_id: str) -> None:
+    """Start it, unless it is to wait for its date."""
+    execution = turn.execution(execution_id)
+    if execution.due > turn.at:
+        turn.put_execution(replace(execution, awaits="date"))
+        turn.touch(execution_id)
+        reports.tell_started(turn, execution_id)
+    else:
+        turn.put_execution(replace(execution, awaits="", due=0))
+        _start(turn, execution_id)
+
+
+def due(turn: Turn, command: ExecutionDue) -> None:
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if not isinstance(execution, Execution) or not execution.due or execution.due != command.due:
+        return
+    turn.at = max(turn.at, command.due)
+    if execution.awaits == "date":
+        turn.put_execution(replace(execution, awaits=""))
+        _begin(turn, execution.id)
+
+
+def _start(turn: Turn, execution_id: str) -> None:
+    """Type the inputs and begin with the first tasks; or refuse, visibly."""
+    execution, content = turn.execution(execution_id), turn.content(execution_id)
+    try:
+        flow = turn.plan(execution).flow
+        if flow.disabled:
+            _hide_secrets(turn, execution, content)
+            return _refuse(turn, execution_id, f"flow {flow.namespace}.{flow.id} is disabled")
+        offender = offending_label(content.labels)
+        if offender and content.requested is not None:
+            _hide_secrets(turn, execution, content)
+            problem = f"System labels can only be set by Kestra itself, offending label: {offender}"
+            return _refuse(turn, execution_id, problem)
+        inputs = _typed_inputs(turn, execution, content, flow)
+    except InputRefused as error:
+        _hide_secrets(turn, execution, content)
+        return _refuse(turn, execution_id, str(error))
+    except (FlowRefused, ExpressionError, msgspec.DecodeError) as error:
+        return _refuse(turn, execution_id, str(error))
+    inherited = content.parent.labels if content.parent is not None else {}
+    labels = {**inherited, **flow.labels, **content.labels}
+    turn.put(
+        content_key(execution_id),
+        replace(content, inputs=inputs, labels=labels, requested=None, job_requested=None),
+    )
+    if flow.concurrency is not None:
+        slots.ask(turn, execution_id)
+    else:
+        slots.run(turn, execution_id)
+
+
+def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow) -> str:
+    given = msgspec.json.decode(content.inputs)
+    if not isinstance(given, dict):
+        raise msgspec.DecodeError(f"inputs must be a JSON object, not {content.inputs[:100]}")
+    if content.inline:
+        return content.inputs
+    reads = Reads((("flow",), ("execution",), ("labels",), ("vars",), ("trigger",)))
+    variables = variables_of(turn, execution, turn.plan(execution), reads, None)
+    typed = msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
+    for number, problem in enumerate(undeclared(flow, given)[:LEFT_OUT_TOLD]):
+        _warn(turn, execution, number, f"{problem.message}: it is left out")
+    return typed
+
+
+def _warn(turn: Turn, execution: Execution, sequence: int, message: str) -> None:
+    """A log line of the execution, of none of its task runs."""
+    entry = LogEntry(
+        execution_id=execution.id,
+        task_run_id="",
+        epoch=0,
+        attempt=0,
+        sequence=sequence,
+        at=turn.at,
+        level="WARN",
+        message=message,
+        namespace=execution.namespace,
+        flow_id=execution.flow_id,
+        task_id="",
+    )
+    turn.emit(entry, execution.id)
+
+
+def _hide_secrets(turn: Turn, execution: Execution, content: Content) -> None:
+    """Whoever sent them let them be read in one topic: events and database need not show them."""
+    try:
+        given = msgspec.json.decode(content.inputs, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return
+    shown = msgspec.json.encode(hide_secrets(turn.plan(execution).flow, given)).decode()
+    turn.put(content_key(execution.id), replace(content, inputs=shown))
+
+
+def _refuse(turn: Turn, execution_id: str, reason: str) -> None:
+    """A request that can't be run: a visible FAILED execution, and the request in the dead
+    letter.
+    """
+    execution, content = turn.execution(execution_id), turn.content(execution_id)
+    turn.put_execution(replace(execution, error=reason))
+    record = content.requested or content.job_requested
+    if record is not None:
+        turn.emit(Refusal(record, reason, content.redrives), execution_id)
+    endings.end(turn, execution_id, State.FAILED)

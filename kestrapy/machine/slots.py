@@ -1,0 +1,100 @@
+"""Executions of a flow with a concurrency limit: they ask ``admission`` for a slot, and wait.
+
+::
+
+    CREATED ── SlotWanted ─▶ admission ── SlotGranted ─▶ RUNNING … end ── SlotReleased ─▶ admission
+                                      └── SlotDenied ──▶ QUEUED ── SlotGranted ─▶ RUNNING
+                                                         or CANCELLED, or FAILED
+
+An execution that has asked says at its end that it is over, whether it ever ran or not.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kestrapy.machine import endings, reports, transitions
+from kestrapy.machine.commands import ForceRun, SlotDenied, SlotGranted, SlotReleased, SlotWanted
+from kestrapy.machine.entities import Entity, Execution, execution_key
+from kestrapy.machine.lists import ROOT
+from kestrapy.machine.turn import Turn
+from kestrapy.model.state import State
+
+AWAITS = "slot"
+replace = msgspec.structs.replace
+
+
+def run(turn: Turn, execution_id: str) -> None:
+    """From here on it runs."""
+    execution = turn.execution(execution_id)
+    history = transitions.enter(transitions.EXECUTION, execution.history, State.RUNNING, turn.at)
+    turn.put_execution(replace(execution, history=history, awaits="", waits_for=""))
+    if execution.history.current is State.CREATED:
+        reports.tell_started(turn, execution_id)
+    endings.advance(turn, execution_id, ROOT)
+
+
+def ask(turn: Turn, execution_id: str) -> None:
+    """It runs as soon as it is granted a slot."""
+    execution = turn.execution(execution_id)
+    turn.put_execution(replace(execution, awaits=AWAITS, limited=True))
+    turn.emit(_wanted(turn, execution), execution_id)
+
+
+def _wanted(turn: Turn, execution: Execution, *, forced: bool = False) -> SlotWanted:
+    concurrency = turn.plan(execution).flow.concurrency
+    return SlotWanted(
+        execution.namespace,
+        execution.flow_id,
+        execution.id,
+        execution.revision,
+        limit=0 if concurrency is None else concurrency.limit,
+        waits=concurrency is None or concurrency.behavior == "QUEUE",
+        forced=forced,
+    )
+
+
+def granted(turn: Turn, command: SlotGranted) -> None:
+    """Whoever does not want its slot any more gives it back: it may not be kept from others."""
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if not isinstance(execution, Execution) or not execution.limited:
+        over = SlotReleased(command.namespace, command.flow_id, command.execution_id)
+        return turn.emit(over)
+    if execution.awaits != AWAITS:
+        return None
+    if command.more:
+        turn.emit(_wanted(turn, execution), execution.id)
+    return run(turn, execution.id)
+
+
+def denied(turn: Turn, command: SlotDenied) -> None:
+    """It waits in line, or ends, as its flow says."""
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if not isinstance(execution, Execution) or execution.awaits != AWAITS:
+        return
+    concurrency = turn.plan(execution).flow.concurrency
+    behavior = "QUEUE" if concurrency is None else concurrency.behavior
+    reason = (
+        f"{command.holding} executions of flow {execution.namespace}.{execution.flow_id} run,"
+        f" and its concurrency limit is {command.limit}"
+    )
+    if behavior == "QUEUE":
+        if execution.history.current is State.CREATED:
+            _queue(turn, execution, f"{reason}; {command.ahead} wait before this one")
+        return
+    turn.put_execution(replace(execution, error=f"{reason}, with behavior {behavior}"))
+    endings.end(turn, execution.id, State.CANCELLED if behavior == "CANCEL" else State.FAILED)
+
+
+def _queue(turn: Turn, execution: Execution, reason: str) -> None:
+    history = transitions.enter(transitions.EXECUTION, execution.history, State.QUEUED, turn.at)
+    turn.put_execution(replace(execution, history=history, waits_for=reason))
+    reports.tell_started(turn, execution.id)
+    turn.touch(execution.id)
+
+
+def force(turn: Turn, command: ForceRun) -> None:
+    """It asks once more, for a slot beyond the limit."""
+    execution = turn.get(execution_key(command.execution_id), Entity)
+    if isinstance(execution, Execution) and execution.history.current is State.QUEUED:
+        turn.emit(_wanted(turn, execution, forced=True), execution.id)
