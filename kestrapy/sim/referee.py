@@ -9,6 +9,7 @@ from typing import Any
 
 from kestrapy.machine.commands import (
     Claimed,
+    ExecutionCreated,
     KillRequested,
     Result,
     Returned,
@@ -47,8 +48,9 @@ class Referee:
         """By execution, its terminal state and the number of the event that said so."""
         self.runs: dict[str, dict[str, State]] = {}
         """By execution and task, the state that was told last."""
-        self.created: dict[str, int] = {}
-        """By execution, how many events said CREATED."""
+        self.created: set[str] = set()
+        self.children: dict[tuple[str, int], str] = {}
+        """By task run and iteration, the execution that it has started."""
         self.killed_at: dict[str, int] = {}
         self.started: set[tuple[str, str, int]] = set()
         self.flows: set[str] = set()
@@ -74,6 +76,7 @@ class Referee:
         self._epochs: dict[str, int] = {}
         self._told_end: dict[str, State] = {}
         self._killing: set[str] = set()
+        self._waits: dict[str, str] = {}
         self._running: dict[str, list[SimTask]] = {}
 
     def wrong(self, problem: str) -> None:
@@ -123,10 +126,24 @@ class Referee:
                 self._epochs[key] = epoch
         if isinstance(command, Claimed):
             self._claimed.add((command.task_run_id, command.epoch))
+        elif isinstance(command, ExecutionCreated) and folded.changes:
+            self._created(command)
         elif isinstance(command, KillRequested):
             self.killed_at.setdefault(command.execution_id, record.offset)
         elif isinstance(command, SettingChanged):
             self.groups.add((record.partition, command.name))
+
+    def _created(self, it: ExecutionCreated) -> None:
+        if it.execution_id in self.created:
+            self.wrong(f"{it.execution_id} was created twice")
+        self.created.add(it.execution_id)
+        if it.parent is None:
+            return
+        if it.parent.waits:
+            self._waits[it.parent.task_run_id] = it.execution_id
+        place = it.parent.task_run_id, it.parent.iteration
+        if self.children.setdefault(place, it.execution_id) != it.execution_id:
+            self.wrong(f"{place} has started {it.execution_id} and {self.children[place]}")
 
     def _counted(self, it: Result | Returned) -> None:
         fence = it.task_run_id, it.epoch
@@ -164,6 +181,7 @@ class Referee:
             self.wrong(f"{run.id} ended, and then {run.state}")
         if run.state.is_terminal:
             self._told_end[run.id] = run.state
+            self._waited(run.id)
         self.runs.setdefault(it.execution_id, {})[run.task_id] = run.state
         for attempt in run.attempts if run.epoch else []:
             fence, state = (run.id, attempt.epoch), attempt.histories[-1].state
@@ -174,6 +192,12 @@ class Referee:
                     self.wrong(f"{fence} ended twice: {self._results[fence]}, {state}")
             elif fence in self._results:
                 self.wrong(f"{fence} goes on after its end")
+
+    def _waited(self, task_run_id: str) -> None:
+        """A task run that waits for its child does not end before it."""
+        child = self._waits.get(task_run_id, "")
+        if child and child not in self._told_end:
+            self.wrong(f"{task_run_id} has ended before its child {child}")
 
     def _sent(self, record: Record) -> None:
         """Something that a fold put out: every owner must have put out the same."""

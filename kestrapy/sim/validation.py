@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from kestrapy.machine.entities import Entity, Execution
+from kestrapy.machine.entities import Child, Entity, Execution, execution_of
 from kestrapy.machine.folds import decode_entity, encode_entity
 from kestrapy.machine.outputs import Output
 from kestrapy.machine.stage import Arrival, Position, Stage
@@ -15,7 +16,7 @@ from kestrapy.machine.turn import NUMBERS_PER_COMMAND
 from kestrapy.model.state import State
 from kestrapy.servers.owner import Owner
 from kestrapy.sim.reference import Place, mark_of
-from kestrapy.sim.workload import Wish
+from kestrapy.sim.workload import CALLS, Wish
 
 if TYPE_CHECKING:
     from kestrapy.sim.world import World
@@ -54,8 +55,30 @@ def _wishes(world: World) -> Iterator[str]:
             yield f"a request was never acknowledged: {wish}"
         if wish.execution_id:
             yield from _ended(world, wish, wish.execution_id)
-    if len(referee.ends) != len(world.clients.wishes):
+    children = set(referee.children.values())
+    if len(referee.ends) - len(children) != len(world.clients.wishes):
         yield f"{len(world.clients.wishes)} executions were asked for, {len(referee.ends)} ended"
+    yield from _children(world)
+
+
+def _children(world: World) -> Iterator[str]:
+    """Each one has ended, as its flow says where nobody was killed; and what a parent that went
+    well has started is there.
+    """
+    referee = world.referee
+    for (task_run_id, _), child in referee.children.items():
+        found, parent = referee.ends.get(child), execution_of(task_run_id)
+        if found is None:
+            yield f"{child}, a child of {task_run_id}, has not ended"
+        elif found[0] is not State.SUCCESS and child not in referee.killed_at:
+            yield f"{child}, a child of {task_run_id}, is {found[0]}"
+        if parent not in referee.ends:
+            yield f"{child} has ended, its parent {parent} has not"
+    started = Counter(execution_of(task_run_id) for task_run_id, _ in referee.children)
+    for execution_id, (state, _) in referee.ends.items():
+        calls = [it for it in referee.runs.get(execution_id, {}) if it in CALLS]
+        if state is State.SUCCESS and started[execution_id] != len(calls):
+            yield f"{execution_id} has {started[execution_id]} children of {len(calls)} tasks"
 
 
 def _ended(world: World, wish: Wish, execution_id: str) -> Iterator[str]:
@@ -81,7 +104,7 @@ def _ended(world: World, wish: Wish, execution_id: str) -> Iterator[str]:
 def _leftovers(world: World) -> Iterator[str]:
     for place, stage in world.reference.stages.items():
         for key, entity in stage.state.items():
-            if isinstance(entity, Execution) or key.startswith(("c:", "t:", "l:")):
+            if isinstance(entity, Execution | Child) or key.startswith(("c:", "t:", "l:")):
                 yield f"{place}: {key} is left over"
 
 

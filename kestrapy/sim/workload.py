@@ -1,11 +1,11 @@
-"""What a world's clients ask for: flows of five shapes, executions of them, kills; and what must
+"""What a world's clients ask for: flows of six shapes, executions of them, kills; and what must
 come of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
@@ -34,23 +34,31 @@ RESUBMISSIONS = 50
 RETURN = "io.kestra.plugin.core.debug.Return"
 Document = dict[str, object]
 PARALLEL = "io.kestra.plugin.core.flow.Parallel"
+CALLS = ("c0", "c1", "c2", "c3")
+"""Ids of tasks that run another flow."""
+SUBFLOW = "io.kestra.plugin.core.flow.Subflow"
 
 
 @dataclass(frozen=True)
 class Shape:
     """A flow, and how its executions end when nobody kills them: the states of all task runs.
 
-    runs: by task id; a task that is not named there never runs.
+    runs: by task id; a task that is not named there never runs. asked: by clients; else only by
+    other flows.
     """
 
     name: str
     source: str
     state: State
     runs: dict[str, State] = field(default_factory=dict)
+    asked: bool = True
 
 
 def draw_shapes(random: Random) -> list[Shape]:
-    return [_retry(random), _parallel(random), _kill(random), _timeout(random), _fallback(random)]
+    return [
+        *(_retry(random), _parallel(random), _kill(random), _timeout(random), _fallback(random)),
+        *_subflows(random),
+    ]
 
 
 def _task(random: Random, task_id: str, ms: int, fails: int = 0, **more: object) -> Document:
@@ -130,6 +138,22 @@ def _fallback(random: Random) -> Shape:
     return _shape("fallback", ends, runs, tasks=tasks)
 
 
+def _subflows(random: Random) -> list[Shape]:
+    """A flow that calls another one several times, and waits for it, or does not."""
+    waits = random.random() < 0.7
+    calls = [
+        {"id": call, "type": SUBFLOW, "namespace": NAMESPACE, "flowId": "called", "wait": waits}
+        for call in CALLS[: random.randint(1, len(CALLS))]
+    ]
+    all_ = {"id": "all", "type": PARALLEL, "tasks": calls, "concurrent": random.choice([0, 2])}
+    runs = {str(call["id"]): State.SUCCESS for call in calls}
+    runs |= {"all": State.SUCCESS, "last": State.SUCCESS}
+    work = [_task(random, "work", random.randint(5, 3_000))]
+    called = _shape("called", State.SUCCESS, {"work": State.SUCCESS}, tasks=work)
+    tasks = [all_, _task(random, "last", 20)]
+    return [_shape("subflow", State.SUCCESS, runs, tasks=tasks), replace(called, asked=False)]
+
+
 @dataclass
 class Wish:
     """An execution that was asked for. key: idempotency key where its id is intake's to give."""
@@ -167,8 +191,9 @@ class Clients:
 
     def ask(self, shapes: Sequence[Shape], count: int, shards: int, span: int) -> None:
         """Ask for count executions within span ms from now on; some are killed."""
+        asked = [shape for shape in shapes if shape.asked]
         for number in range(count):
-            shape = shapes[number % len(shapes)]
+            shape = asked[number % len(asked)]
             when = self._random.randint(0, span)
             self._open += 1
             self._timeline.after(when, partial(self._one, number, shape, shards))

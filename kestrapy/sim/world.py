@@ -319,13 +319,13 @@ class World:
     def open_executions(self) -> list[str]:
         """Ids of executions that were acknowledged or began, and have not ended."""
         asked = [it.execution_id for it in self.clients.wishes if it.execution_id]
-        known = [*asked, *self.referee.runs]
+        known = [*asked, *self.referee.runs, *self.referee.children.values()]
         return sorted({it for it in known if it not in self.referee.ends})
 
     def _is_over(self) -> bool:
         return (
             self.clients.is_done
-            and len(self.referee.ends) >= len(self.clients.wishes)
+            and len(self.referee.ends) - len(self.referee.children) >= len(self.clients.wishes)
             and not self.open_executions()
             and self._owned_shards() == set(range(self.options.shards))
         )

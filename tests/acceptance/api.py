@@ -44,6 +44,9 @@ class Api:
     def execution(self, execution_id: str) -> dict[str, Any]:
         return self._document(self._again("GET", f"/executions/{execution_id}"))
 
+    def kill(self, execution_id: str) -> None:
+        self._document(self._again("DELETE", f"/executions/{execution_id}/kill"))
+
     def logs(self, execution_id: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._again("GET", f"/logs/{execution_id}").json()
         return found

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import msgspec
 
 from kestrapy.adapters.memory.transactions import MemoryTransactions
-from kestrapy.machine import execution, groups, intake, leases, task_runs
+from kestrapy.machine import calls, execution, groups, intake, leases, subflows, task_runs
 from kestrapy.machine.commands import Suspect
 from kestrapy.machine.outputs import Granted, Refused
 from kestrapy.machine.stage import Stage
@@ -99,6 +99,20 @@ def _id_not_derived() -> Patches:
         return real(shard, at, *cause, random.random())
 
     yield patch.object(intake, "derive_execution_id", drawn)
+
+
+@mutant("the id of a child is not derived from its task run")
+def _child_not_derived() -> Patches:
+    yield patch.object(calls, "digest", lambda *parts, bits: random.getrandbits(bits))
+
+
+@mutant("what is killed does not wait for its children")
+def _children_left_behind() -> Patches:
+    def kill(turn: Turn, run: Any) -> Any:
+        scope = msgspec.structs.replace(run.scope, open=0)
+        return turn.put_run(msgspec.structs.replace(run, scope=scope))
+
+    yield patch.object(subflows, "kill", kill)
 
 
 @mutant("duplicates of what another fold sent are folded twice", "old-zombie")
