@@ -73,7 +73,7 @@ COALESCE.2: /\?\?(?!\?)/
 IF_UNDEFINED.2: "???"
 RANGE: ".."
 NAME: /[^\W\d]\w*/
-NUMBER: /\d+(\.\d+)?/
+NUMBER: /\d+([lL]\b|\.\d+)?/
 STRING: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/s
 
 %ignore /\s+/

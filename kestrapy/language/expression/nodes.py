@@ -6,12 +6,31 @@ changes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from kestrapy.language.expression.operators import BINARY, fits, is_number, kind
 from kestrapy.language.expression.scope import Scope, Undefined
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a text or a list tells of itself. needs_item: not where it is empty."""
+
+    of: Callable[[Any], Any]
+    needs_item: bool = False
+
+
+PROPERTIES: dict[str, Told] = {
+    "size": Told(len),
+    "length": Told(len),
+    "empty": Told(lambda it: not it),
+    "isEmpty": Told(lambda it: not it),
+    "first": Told(lambda it: it[0], needs_item=True),
+    "last": Told(lambda it: it[-1], needs_item=True),
+}
+"""As Java's texts and lists have them, where no brackets follow."""
 
 
 class Node(Protocol):
@@ -53,7 +72,9 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """``target.key``, ``target[key]``: an item of a map or list, never an attribute in Python."""
+    """``target.key``, ``target[key]``: an item of a map or list, or what a text or list tells of
+    itself (``PROPERTIES``), never an attribute in Python.
+    """
 
     target: Node
     key: Node
@@ -68,6 +89,10 @@ class Attribute:
                 return target[name]
         elif index and isinstance(target, list | tuple) and 0 <= key < len(target):
             return target[key]
+        if isinstance(key, str) and isinstance(target, str | list | tuple):
+            told = PROPERTIES.get(key)
+            if told is not None and (target or not told.needs_item):
+                return told.of(target)
         raise scope.undefined(scope.text(key))
 
     def parts(self) -> tuple[Node, ...]:
@@ -164,7 +189,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """``condition ? then : otherwise``."""
+    """``condition ? then : otherwise``; null is no condition that holds."""
 
     condition: Node
     then: Node
@@ -172,7 +197,8 @@ class Choice:
 
     def evaluate(self, scope: Scope) -> Any:
         scope.step()
-        chosen = truth(scope, "? :", self.condition.evaluate(scope))
+        condition = self.condition.evaluate(scope)
+        chosen = condition is not None and truth(scope, "? :", condition)
         return (self.then if chosen else self.otherwise).evaluate(scope)
 
     def parts(self) -> tuple[Node, ...]:
@@ -209,7 +235,13 @@ class MapOf:
 
 
 def truth(scope: Scope, symbol: str, value: Any) -> bool:
-    """A boolean as it is, else an error about the operator or tag that needs one."""
-    if isinstance(value, bool):
-        return value
-    raise scope.error(f"`{symbol}` needs a boolean, not a {kind(value)},")
+    """A boolean as it is; a number but 0 is true, and so is a text that is not empty. Anything else
+    is an error about the operator or tag.
+    """
+    if isinstance(value, bool | int | float | str):
+        return bool(value)
+    raise scope.error(f"`{symbol}` needs a boolean, number or string, not {_a(kind(value))},")
+
+
+def _a(word: str) -> str:
+    return word if word == "null" else f"a {word}"

@@ -130,9 +130,10 @@ class Builder(Transformer[Token, Node]):
         return nodes.Variable(str(name))
 
     def number(self, token: Token) -> Node:
-        if len(token) > 100 or ("." not in token and int(token) >= LONG):
+        text = token.rstrip("lL")  # Java's mark of a long one: all are
+        if len(text) > 100 or ("." not in text and int(text) >= LONG):
             raise Refused(f"the number `{quote(token)}` is out of range", token.start_pos or 0)
-        return nodes.Literal(float(token) if "." in token else int(token))
+        return nodes.Literal(float(text) if "." in text else int(text))
 
     def string(self, token: Token) -> Node:
         if token[0] == '"' and "#{" in token:

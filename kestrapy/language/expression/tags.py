@@ -73,7 +73,10 @@ class TagReader:
             last = self._open[-1]
             end = ENDS[last.name]
             raise self._error(last.piece, f"the tag `{last.name}` is not closed by `{end}`")
-        return tuple(self._open[0].branches[0][1])
+        parts = self._open[0].branches[0][1]
+        return tuple(
+            sorted(parts, key=lambda it: not isinstance(it, Macro))
+        )  # called from anywhere
 
     def _add(self, part: str | Statement) -> None:
         self._open[-1].branches[-1][1].append(part)

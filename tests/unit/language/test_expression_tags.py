@@ -88,12 +88,11 @@ def test_what_is_refused_has_its_place(text: str, message: str, line: int, colum
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\n{% if s %}{% endif %}", "`if` needs a boolean, not a string, in the expression "
-         "`{% if s %}` at line 2"),
+        ("a\n{% if [] %}{% endif %}", "`if` needs a boolean, number or string, not a list, in the "
+         "expression `{% if [] %}` at line 2"),
         ("{% for x in s %}{% endfor %}", "`for` needs a list or map, not a string"),
         ("{% if nowhere %}{% endif %}", "Unable to find `nowhere` used in the expression "
          "`{% if nowhere %}` at line 1"),
-        ("{{ m(1) }}{% macro m(a) %}{% endmacro %}", "Unable to find `m`"),
         ("{% macro m(a) %}{% endmacro %}{{ m(b=1) }}", "the macro `m` takes `a`"),
         ("{% macro m(a) %}{{ m(a) }}{% endmacro %}{{ m(1) }}", "macros or renders within each"),
     ],

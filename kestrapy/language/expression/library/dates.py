@@ -147,15 +147,17 @@ def written(instant: datetime, format_: str | None, time_zone: Any, locale: str 
         raise Unfit(f"knows no locale `{(locale or '')[:80]}`") from None
     if name in _STYLES:
         return format_datetime(local, name, locale=spoken)
-    return format_datetime(local, _ldml(_NAMED.get(name, name)), locale=spoken)
+    pattern = _NAMED.get(name, name)
+    letters = "".join(_ldml(token, local) for token in _TOKEN.finditer(pattern))
+    return format_datetime(local, letters, locale=spoken)
 
 
-def _ldml(pattern: str) -> str:
-    """Java's pattern in the letters of Babel."""
-    return "".join(
-        token[0].replace("u", "y") if token[2] == "u" else token[0]
-        for token in _TOKEN.finditer(pattern)
-    )
+def _ldml(token: re.Match[str], local: datetime) -> str:
+    """A part of Java's pattern in the letters of Babel, which knows fewer short names of zones."""
+    zone_name = local.tzname() or ""
+    if token[2] == "z" and len(token[0]) < 4 and zone_name.isalpha():
+        return f"'{zone_name}'"
+    return token[0].replace("u", "y") if token[2] == "u" else token[0]
 
 
 def date_(

@@ -13,7 +13,10 @@ from kestrapy.language.expression.calls import (
     as_text,
     filters,
 )
+from kestrapy.language.expression.library import patterns
 from kestrapy.language.expression.library.lists import length
+from kestrapy.language.expression.library.patterns import pattern_for
+from kestrapy.language.expression.library.text import split
 from kestrapy.language.expression.operators import contains, equal
 from kestrapy.language.expression.scope import Scope
 
@@ -70,8 +73,81 @@ def equals(scope: Scope, value: Any, other: Any) -> bool:
     return equal(scope, value, other)
 
 
+def equals_ignore_case(scope: Scope, value: Any, other: Any) -> bool:
+    return isinstance(other, str) and as_text(value).casefold() == other.casefold()
+
+
 def index_of(scope: Scope, value: Any, part: Any) -> int:
+    """The first place of a part of a text, or of an item of a list; -1 where there is none."""
+    if isinstance(value, list | tuple):
+        found = (index for index, it in enumerate(value) if equal(scope, it, part))
+        return next(found, -1)
     return as_text(value).find(as_text(part))
+
+
+def last_index_of(scope: Scope, value: Any, part: Any) -> int:
+    return as_text(value).rfind(as_text(part))
+
+
+def char_at(scope: Scope, value: Any, index: Any) -> str:
+    text, place = as_text(value), as_integer(index)
+    if not 0 <= place < len(text):
+        raise Unfit(f"has no index {place} in {len(text)} characters")
+    return text[place]
+
+
+def concat(scope: Scope, value: Any, other: Any) -> str:
+    return as_text(value) + as_text(other)
+
+
+def repeat(scope: Scope, value: Any, count: Any) -> str:
+    text, times = as_text(value), as_integer(count)
+    if times < 0:
+        raise Unfit(f"needs 0 or more, not {times}")
+    scope.room(len(text) * times)
+    return text * times
+
+
+def is_blank(scope: Scope, value: Any) -> bool:
+    return not as_text(value).strip()
+
+
+def get_first(scope: Scope, value: Any) -> Any:
+    return get(scope, as_list(value), 0)
+
+
+def get_last(scope: Scope, value: Any) -> Any:
+    items = as_list(value)
+    return get(scope, items, len(items) - 1)
+
+
+def sub_list(scope: Scope, value: Any, start: Any, end: Any) -> list[Any]:
+    items, first, last = as_list(value), as_integer(start), as_integer(end)
+    if not 0 <= first <= last <= len(items):
+        raise Unfit(f"has no part from {first} to {last} in a list of {len(items)}")
+    return items[first:last]
+
+
+def get_or_default(scope: Scope, value: Any, key: Any, default: Any) -> Any:
+    found = as_map(value)
+    return found[key] if isinstance(key, str) and key in found else default
+
+
+def contains_value(scope: Scope, value: Any, item: Any) -> bool:
+    return any(equal(scope, it, item) for it in as_map(value).values())
+
+
+def key_set(scope: Scope, value: Any) -> list[str]:
+    return list(as_map(value))
+
+
+def values(scope: Scope, value: Any) -> list[Any]:
+    return list(as_map(value).values())
+
+
+def entry_set(scope: Scope, value: Any) -> list[dict[str, Any]]:
+    """Maps of ``key`` and ``value``."""
+    return [{"key": key, "value": item} for key, item in as_map(value).items()]
 
 
 def substring(scope: Scope, value: Any, start: Any, end: Any = None) -> str:
@@ -89,25 +165,54 @@ def replace(scope: Scope, value: Any, old: Any, new: Any) -> str:
     return text.replace(part, wanted)
 
 
+def matches(scope: Scope, value: Any, pattern: Any) -> bool:
+    """Whether a pattern fits all of a text."""
+    text = as_text(value)
+    return pattern_for(scope, as_text(pattern), text).fullmatch(text) is not None
+
+
+def replace_all(scope: Scope, value: Any, pattern: Any, new: Any) -> str:
+    """All that a pattern fits; ``$1`` stands for its first group."""
+    return patterns.replace_all(scope, as_text(pattern), as_text(new), as_text(value))
+
+
 METHODS = tuple(
     filters(
         {
+            "charAt": char_at,
+            "concat": concat,
             "contains": contains_,
             "containsKey": contains_key,
+            "containsValue": contains_value,
             "endsWith": ends_with,
+            "entrySet": entry_set,
             "equals": equals,
+            "equalsIgnoreCase": equals_ignore_case,
             "get": get,
+            "getFirst": get_first,
+            "getLast": get_last,
+            "getOrDefault": get_or_default,
             "indexOf": index_of,
+            "isBlank": is_blank,
             "isEmpty": is_empty,
+            "keySet": key_set,
+            "lastIndexOf": last_index_of,
             "length": length,
+            "matches": matches,
+            "repeat": repeat,
             "replace": replace,
+            "replaceAll": replace_all,
             "size": length,
+            "split": split,
             "startsWith": starts_with,
+            "strip": trim,
+            "subList": sub_list,
             "substring": substring,
             "toLowerCase": to_lower,
             "toString": to_string,
             "toUpperCase": to_upper,
             "trim": trim,
+            "values": values,
         }
     )
 )

@@ -135,6 +135,7 @@ FILTERS = tuple(
             "max": max_of,
             "min": min_of,
             "number": number,
+            "numberFormat": number_format,
             "numberformat": number_format,
         }
     )
