@@ -24,6 +24,12 @@ def show_problems(name: str, refusal: FlowRefused) -> None:
         stderr.print(Text(place(name, problem), style="red" if sys.stderr.isatty() else ""))
 
 
+def show_warning(name: str, doubt: Problem) -> None:
+    """What is allowed, and looks like a mistake."""
+    told = Problem(f"warning: {doubt.message}", doubt.path, doubt.line, doubt.column)
+    stderr.print(Text(place(name, told), style="yellow" if sys.stderr.isatty() else ""))
+
+
 def show_error(error: KestrapyError) -> None:
     stderr.print(Text("error: ", style="bold red") + Text(str(error)))
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kestrapy.cli.errors import show_problems, stderr
+from kestrapy.cli.errors import show_problems, show_warning, stderr
 from kestrapy.cli.run import OutputFormat
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_triggers import require_runnable
+from kestrapy.language.reference_warnings import reference_warnings
 from kestrapy.model.declaring import declared_groups
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
@@ -37,8 +38,9 @@ def validate(
 ) -> None:
     """Check flows as the server does when they are saved.
 
-    Each problem is a line `file:line:column: path: message`. Exit code 0 where all are fine, else
-    2. With --config, worker groups that the settings don't declare are refused.
+    Each problem is a line `file:line:column: path: message`; what is allowed and looks wrong is
+    marked as a warning. Exit code 0 where all are fine, else 2. With --config, worker groups that
+    the settings don't declare are refused.
     """
     groups = declared_groups(settings_of(config)) if config else None
     good = [validate_file(path, groups) for path in files]
@@ -106,5 +108,7 @@ def validate_file(path: Path, groups: Mapping[str, GroupSettings] | None) -> boo
     except FlowRefused as refusal:
         show_problems(str(path), refusal)
         return False
+    for it in reference_warnings(text):
+        show_warning(str(path), it)
     print(f"{path}: {flow.namespace}.{flow.id} is fine")
     return True

@@ -99,7 +99,7 @@ class Fields:
     def some(self, name: str, message: str) -> list[Any]:
         """A list that must not be empty. message: the problem of one that is, or isn't there."""
         found = self.items(name)
-        if not found:
+        if not found and self.value.get(name) in (None, []):
             self.problems.add(self.path, message)
         return found
 

@@ -166,7 +166,15 @@ def invalid_type(name: str, options: Collection[str]) -> str:
         by_last_part[option.rpartition(".")[2]] = option
     alike = closest(name.rpartition(".")[2], by_last_part)
     found = sorted((by_last_part[it] for it in alike), key=lambda it: -_likeness(name, it))
-    return f"Invalid type: {name}{did_you_mean(found)}"
+    foreign = "; it is of a plugin that this build does not have" if _is_foreign(name) else ""
+    return f"Invalid type: {name}{foreign or did_you_mean(found)}"
+
+
+def _is_foreign(name: str) -> bool:
+    """Whether a type is Kestra's, but of none of the plugins whose tasks are here."""
+    return name.startswith("io.kestra.plugin.") and not name.startswith(
+        ("io.kestra.plugin.core.", "io.kestra.plugin.scripts.", "io.kestra.plugin.fs.http.")
+    )
 
 
 def _likeness(one: str, other: str) -> float:

@@ -27,7 +27,9 @@ class Problems:
         if place != path:
             message += f" (taken on by {path_text(path)})"
         line, column = self._document.place(place)
-        self._found.append(Problem(message, path_text(place), line, column))
+        problem = Problem(message, path_text(place), line, column)
+        if problem not in self._found:  # a property may be read twice
+            self._found.append(problem)
 
     def _origin(self, path: Path) -> Path:
         for end in range(len(path), 0, -1) if self.origins else ():

@@ -6,6 +6,7 @@ worker validates again after rendering. Everything else is judged here.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +17,15 @@ from kestrapy.language.problems import Problems, near, shown
 from kestrapy.language.yaml_source import Path
 
 _JUDGED_BY_CODE = ("value_error", "assertion_error")
+_TEMPLATES = ("function-after[_check_expression", "function-after[_check_template")
+_WORDS = (
+    (re.compile(r"a valid dictionary( or instance of \w+)?"), "a map"),
+    (re.compile(r"a valid (list|array)"), "a list"),
+    (re.compile(r"a valid string"), "text"),
+    (re.compile(r"a valid boolean"), "true or false"),
+    (re.compile(r"a valid integer"), "a whole number"),
+)
+"""Of pydantic's messages: what they say in the words of the flow language."""
 Location = tuple[str | int, ...]
 
 
@@ -32,12 +42,33 @@ def check_properties(
     try:
         model.model_validate(data)
     except ValidationError as error:
-        found: list[Any] = error.errors(include_url=False)
+        found = _told(error.errors(include_url=False))
         rendered_later = [it["loc"] for it in found if has_expression(it["input"])]
         for it in found:
             if not _depends_on_expression(it, data, rendered_later):
                 place = _path_in(it["loc"], data)
                 problems.add((*path, *place), _message(it, property_names(model) | core))
+
+
+def _told(errors: list[Any]) -> list[Any]:
+    """Without what a union says of its templates, where something else would fit as well."""
+    others = [it for it in errors if not _is_of_template(it)]
+    places = {_plain(it["loc"]) for it in others}
+    return [it for it in errors if it in others or _plain(it["loc"]) not in places]
+
+
+def _is_of_template(error: Any) -> bool:
+    return any(str(part).startswith(_TEMPLATES) for part in error["loc"])
+
+
+def _plain(location: Location) -> Location:
+    """Up to where pydantic names a branch of a union."""
+    found: list[str | int] = []
+    for part in location:
+        if isinstance(part, str) and re.search(r"[\[(]|^(str|list|dict|int|bool|float)$", part):
+            break
+        found.append(part)
+    return tuple(found)
 
 
 def _depends_on_expression(error: Any, data: Any, rendered_later: list[Location]) -> bool:
@@ -93,4 +124,9 @@ def _message(error: Any, names: set[str]) -> str:
         case "value_error" | "assertion_error":
             return str(error["ctx"]["error"])
     message: str = error["msg"]
-    return f"{message[0].lower()}{message[1:]}, got {shown(error['input'])}"
+    for pattern, word in _WORDS:
+        message = pattern.sub(word, message)
+    found = f"{message[0].lower()}{message[1:]}, got {shown(error['input'])}"
+    if error["type"] in ("literal_error", "enum") and isinstance(error["input"], str):
+        found += near(error["input"], re.findall(r"'([^']+)'", error["ctx"]["expected"]))
+    return found

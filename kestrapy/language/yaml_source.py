@@ -93,12 +93,31 @@ def parse(text: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = error.problem or error.context or "it can't be read"
-        _refuse(f"not YAML: {what}", mark)
+        _refuse(f"not YAML: {what}{_remedy(what, text, mark)}", mark)
     except (yaml.YAMLError, UnicodeError) as error:
         _refuse(f"not YAML: {str(error).splitlines()[0]}", None)
     if builder.problems:
         raise FlowRefused(builder.problems)
     return Document(builder.root, builder.places)
+
+
+def _remedy(what: str, text: str, mark: Any) -> str:
+    """What most often leads to a complaint of the YAML parser, as the end of a message."""
+    if mark is not None and text[mark.index : mark.index + 1] == "\t":
+        return ": a tab can't indent, use blanks"
+    return next((f": {remedy}" for part, remedy in _REMEDIES.items() if part in what), "")
+
+
+_INDENT = "check how far this line and the ones above are indented"
+_REMEDIES = {
+    "mapping values are not allowed": f"{_INDENT}, and put text that has `: ` in it in quotes",
+    "expected '-' indicator": _INDENT,
+    "expected <block end>": _INDENT,
+    "end of stream": "a quote, a bracket or a brace is not closed",
+    "expected ',' or": "a bracket or a brace is not closed",
+    "start any token": "put the text in quotes",
+}
+"""By a part of the complaint."""
 
 
 def _events(text: str) -> Iterator[Any]:

@@ -105,6 +105,8 @@ def _end(text: str, start: int, opening: str) -> int:
                     raise _error(text, last.start(), f"the bracket `{last[0]}` is not closed")
             case "}" if closing == "}}" and text.startswith("}}", stop.start()):
                 return stop.start()
+            case "}" if closing == "}}" and not opened:
+                raise _error(text, stop.start(), "one `}` alone: the expression ends with `}}`")
             case ")" | "]" | "}" | "%}":
                 raise _error(text, stop.start(), f"unexpected `{stop[0]}`")
     name = _NAMES[opening]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
 from kestrapy.plugins.properties import Expression, Properties, Text, TextList
-from kestrapy.plugins.rendering import as_list
+from kestrapy.plugins.rendering import as_list, render_text
 from kestrapy.plugins.tasks.streams import store
 from kestrapy.ports.tasks import TaskContext, TaskOutcome
 from kestrapy.wire.kestra_json import log_json
@@ -23,17 +23,18 @@ Level = Literal["TRACE", "DEBUG", "INFO", "WARN", "ERROR"] | Expression
 class LogProperties(Properties):
     """message: one, or a list of them. level: TRACE, DEBUG, INFO (the default), WARN or ERROR."""
 
+    late: ClassVar[frozenset[str]] = frozenset({"message"})
     message: list[Text] | Text
     level: Level = "INFO"
 
 
 class LogTask:
-    """``io.kestra.plugin.core.log.Log``."""
+    """``io.kestra.plugin.core.log.Log``; a template of a list is one message."""
 
     def run(self, properties: LogProperties, context: TaskContext) -> TaskOutcome:
         message = properties.message
         for line in message if isinstance(message, list) else [message]:
-            context.log(properties.level, line)
+            context.log(properties.level, render_text(line, context))
         return TaskOutcome()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -34,7 +34,8 @@ class _Common(Properties):
     -e), true by default. inputFiles: text or kestra:/// URI by name. outputFiles: globs of what to
     keep. namespaceFiles: which of a namespace's files are put into the working directory; none by
     default. containerImage: of no effect with the Process runner. taskRunner: what runs the
-    process. warningOnStdErr: false, or left out: what it writes to stderr changes no state.
+    process. runner: an older way to say PROCESS. targetOS: AUTO or LINUX. warningOnStdErr: false,
+    or left out: what it writes to stderr changes no state.
     """
 
     before_commands: TextList = Field(default_factory=list)
@@ -47,6 +48,19 @@ class _Common(Properties):
     container_image: Text | None = None
     warning_on_std_err: bool | None = None
     namespace_files: NamespaceFiles | None = None
+    runner: Literal["PROCESS"] | None = None
+    docker: None = Field(default=None, exclude=True)
+    target_os: Annotated[Literal["AUTO", "LINUX"], Field(alias="targetOS")] = "AUTO"
+
+    @field_validator("runner", "docker", mode="before")
+    @classmethod
+    def refuse_docker(cls, value: Any) -> Any:
+        if value not in (None, "PROCESS"):
+            raise ValueError(
+                "it asks for Docker, which is not supported: leave it out, and the lines run as a"
+                " process on the worker"
+            )
+        return value
 
     @field_validator("warning_on_std_err", mode="after")
     @classmethod

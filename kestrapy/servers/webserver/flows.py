@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from kestrapy.errors import FlowRefused, LogUnavailable, NotFound, Problem
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_triggers import require_runnable
+from kestrapy.language.reference_warnings import reference_warnings
 from kestrapy.machine.commands import FlowSaveRequested, TriggerDefinition
 from kestrapy.machine.outputs import FlowRevision
 from kestrapy.model.flow import Flow
@@ -87,7 +88,10 @@ class FlowEndpoints:
         return self._answer(latest if latest.source == source else self._save(flow))
 
     def validate(self, source: Source, _query: Annotated[Parameters, Query()]) -> Response:
-        """What is wrong with a flow, which is not saved; without `constraints` it is right."""
+        """What is wrong with a flow, which is not saved; without `constraints` it is right.
+
+        `warnings` are about what is allowed, and looks like a mistake.
+        """
         try:
             flow = self._parse(source)
         except FlowRefused as refused:
@@ -96,7 +100,10 @@ class FlowEndpoints:
                 for it in refused.problems
             ]
             return answer([{"index": 0, "constraints": str(refused), "problems": problems}])
-        return answer([{"index": 0, "flow": flow.id, "namespace": flow.namespace}])
+        found: dict[str, Any] = {"index": 0, "flow": flow.id, "namespace": flow.namespace}
+        if warnings := reference_warnings(source):
+            found["warnings"] = [f"{it.path}: {it.message}" for it in warnings]
+        return answer([found])
 
     def get(
         self, namespace: str, flow_id: str, query: Annotated[FlowParameters, Query()]

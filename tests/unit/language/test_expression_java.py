@@ -1,4 +1,4 @@
-"""What expressions take over from Java: which values are true, methods, reading without brackets."""
+"""What expressions take from Java: which values are true, methods, reading without brackets."""
 
 from __future__ import annotations
 

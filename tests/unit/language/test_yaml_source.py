@@ -71,7 +71,10 @@ def test_anchors_aliases_and_merge_keys() -> None:
     [
         ("a: 1\nb:\n  c: 1\n  c: 2", "Duplicate field 'c'", 4, 3),
         ("a: {{ inputs.x }}", "put text that starts with `{{`", 1, 5),
-        ("a: [1", "not YAML", 2, 1),
+        ("a: [1", "a bracket or a brace is not closed", 2, 1),
+        ("a:\n\tb: 1", "a tab can't indent, use blanks", 2, 1),
+        ("a:\n  - b: 1\n   c: 2", "how far this line and the ones above are indented", 3, 4),
+        ("a: 'b", "a quote, a bracket or a brace is not closed", 1, 6),
         ("a: b: c", "not YAML: mapping values are not allowed", 1, 5),
         ("a: 1\n---\nb: 1", "a second document", 2, 1),
         ("a: !java/object 1", "the tag `!java/object` is not supported", 1, 4),

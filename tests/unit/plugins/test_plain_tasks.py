@@ -42,6 +42,18 @@ def test_output_values_of_one_expression_has_to_be_a_map(bench: Bench) -> None:
     assert "values: expected a map" in error
 
 
+def test_a_template_of_a_list_is_one_message_a_list_several(bench: Bench) -> None:
+    task = f"{CORE}.log.Log"
+    bench.done(task, message="{{ inputs.list }}", level="WARN")
+    bench.done(task, message=["{{ inputs.name }}", "{{ inputs.list }}", 3])
+    assert bench.logs == [
+        ("WARN", '["a","b"]'),
+        ("INFO", "Ada"),
+        ("INFO", '["a","b"]'),
+        ("INFO", "3"),
+    ]
+
+
 def test_echo_logs_at_its_level(bench: Bench) -> None:
     assert bench.done(f"{CORE}.debug.Echo", format="for {{ inputs.name }}") == {}
     bench.done(f"{CORE}.debug.Echo", format="!", level="{{ 'WARN' }}")

@@ -1,0 +1,84 @@
+"""References that can hardly be right: to inputs that a flow does not declare, to tasks that it
+does not have. They are no problems, for a flow may count on their being missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kestrapy.errors import ExpressionError, Problem
+from kestrapy.language.expression import compile_template, has_expression
+from kestrapy.language.problems import near
+from kestrapy.language.yaml_source import Path, parse, path_text
+
+_BLOCKS = ("tasks", "errors", "finally", "afterExecution", "listeners")
+_OF_ITEMS = ("split", "items", "merge")
+"""Ends of the ids of task runs that a ForEachItem has beside its own."""
+_COUNTS_ON_IT = re.compile(r"\?\?|\bdefault\b|\bdefined\b|\bempty\b")
+"""What an expression says where it knows that something may be missing."""
+
+
+def reference_warnings(source: str) -> list[Problem]:
+    """Of a flow that was accepted, in the order of its text."""
+    document = parse(source)
+    data = document.data
+    inputs = {
+        str(it.get("id", it.get("name"))).partition(".")[0] for it in data.get("inputs") or ()
+    }
+    blocks = [data.get(name) for name in _BLOCKS]
+    known = {"inputs": inputs, "outputs": set(_ids(blocks))}
+    if any(str(it).endswith(".Template") for it in _values(blocks, "type")):
+        del known["outputs"]  # its tasks stand elsewhere
+    found = [
+        Problem(message, path_text(path), *document.place(path))
+        for name in (*_BLOCKS, "outputs", "variables")
+        for path, text in _templates(data.get(name), (name,))
+        for message in _doubtful(text, known)
+    ]
+    return sorted(found, key=lambda it: (it.line, it.column))
+
+
+def _doubtful(text: str, known: dict[str, set[str]]) -> Iterator[str]:
+    if _COUNTS_ON_IT.search(text):
+        return
+    try:
+        paths = compile_template(text).names()
+    except ExpressionError:  # of a text that is rendered later on
+        return
+    for root, *inner in paths:
+        if inner and inner[0] not in known.get(root, inner):
+            what = {"inputs": "no input", "outputs": "no task"}[root]
+            yield f"`{root}.{inner[0]}`: {what} has this id{near(inner[0], known[root])}"
+
+
+def _ids(value: Any) -> Iterator[str]:
+    for name in _values(value, "id"):
+        yield str(name)
+        yield from (f"{name}_{end}" for end in _OF_ITEMS)
+
+
+def _values(value: Any, name: str) -> Iterator[Any]:
+    """What stands under a name anywhere."""
+    todo = [value]
+    while todo:
+        it = todo.pop()
+        if isinstance(it, dict):
+            if isinstance(it.get(name), str | int):
+                yield it[name]
+            todo += it.values()
+        elif isinstance(it, list):
+            todo += it
+
+
+def _templates(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        if has_expression(value):
+            yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _templates(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _templates(item, (*path, index))

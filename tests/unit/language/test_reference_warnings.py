@@ -1,0 +1,68 @@
+"""What is allowed in a flow, and looks like a mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kestrapy.cli.flow import validate_file
+from kestrapy.language.reference_warnings import reference_warnings
+
+FLOW = """\
+id: f
+namespace: n
+inputs: [{id: name, type: STRING}, {id: group.key, type: STRING}]
+tasks:
+- {id: a, type: echo, message: "MESSAGE"}
+- {id: items, type: x.ForEachItem}
+- {id: s, type: sequential, tasks: [{id: b, type: echo}]}
+"""
+
+
+def warnings(message: str) -> list[str]:
+    return [it.message for it in reference_warnings(FLOW.replace("MESSAGE", message))]
+
+
+@pytest.mark.parametrize(
+    ("message", "warning"),
+    [
+        ("{{ inputs.nmae }}", "`inputs.nmae`: no input has this id; did you mean `name`?"),
+        ("{{ outputs.bb.value }}", "`outputs.bb`: no task has this id; did you mean `b`?"),
+        ("{% if inputs.other %}{% endif %}", "`inputs.other`: no input has this id"),
+    ],
+)
+def test_what_is_not_there(message: str, warning: str) -> None:
+    assert warnings(message) == [warning]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "{{ inputs.name }} {{ inputs.group.key }} {{ inputs }}",
+        "{{ outputs.b.value }} {{ outputs['a'].value }} {{ outputs[vars.x].value }}",
+        "{{ outputs.items_merge.subflowOutputs }}",
+        "{{ inputs.other ?? 1 }}",
+        "{{ inputs.other | default(1) }}",
+        "{{ inputs.other is defined }}",
+        "plain inputs.other",
+        "{{ taskrun.value }} {{ vars.other }}",
+    ],
+)
+def test_what_is_right_or_may_be(message: str) -> None:
+    assert warnings(message) == []
+
+
+def test_tasks_of_a_template_are_elsewhere() -> None:
+    text = FLOW.replace("MESSAGE", "{{ outputs.bb.value }}")
+    assert reference_warnings(text + "- {id: t, type: io.kestra.plugin.core.flow.Template}\n") == []
+
+
+def test_the_command_tells_and_takes_the_flow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "f.yaml"
+    task = "{id: a, type: log, message: '{{ inputs.nmae }}'}"
+    file.write_text(f"id: f\nnamespace: n\ninputs: [{{id: name, type: STRING}}]\ntasks: [{task}]\n")
+    assert validate_file(file, None)
+    assert f"{file}:4:28: tasks[0].message: warning: `inputs.nmae`" in capsys.readouterr().err
