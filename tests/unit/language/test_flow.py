@@ -185,7 +185,7 @@ def test_retries(retry: str, expected: Retry) -> None:
         ("outputs: [{id: o, type: STRING}]", "outputs[0]", "`value` is required"),
         ("outputs: [{id: o, type: LIST, value: 1}]", "outputs[0].type", "Invalid type: LIST"),
         ("outputs: [{id: o, type: SECRET, value: 1}]", "outputs[0].type", "can't be encrypted"),
-        ("outputs: [{id: o, type: INT, value: '{{ a }'}]", "outputs[0].value", "one `}` alone: the expression ends with `}}`"),
+        ("outputs: [{id: o, type: INT, value: '{{ a }'}]", "outputs[0].value", "one `}` alone"),
         ("triggers: [{id: a, type: corn, cron: x}]", "triggers[0].type", "Invalid type: corn; did"),
         ("triggers: [{id: a, type: cron}]", "triggers[0]", "`cron` is required"),
         (
