@@ -173,7 +173,7 @@ def test_what_is_missing_is_named_with_its_expression(text: str, missing: str) -
         ("{{ a.push(1) }}", "there is no method `push`", 1, 6),
         ('{{ "x #{a | uper}" }}', "there is no filter `uper`", 1, 13),
         ("{{ a", "not closed by `}}`", 1, 1),
-        ("{{ a }", "unexpected `}`", 1, 6),
+        ("{{ a }", "one `}` alone", 1, 6),
         ("${#a}", "not closed by `#}`", 1, 2),
         ("{{ 'a }}", "the string ' is not closed", 1, 4),
         ("{{ (a] }}", "the bracket `(` is not closed", 1, 4),
