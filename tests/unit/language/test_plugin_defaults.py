@@ -162,7 +162,7 @@ def test_key_and_tags_of_two_sides_do_not_meet() -> None:
             "- type: echo\n  values:\n    options:\n      depth: x",
             7,
             "pluginDefaults[0].values.options.depth",
-            "valid integer",
+            "a whole number",
         ),
         (
             "- type: acme\n  values:\n    count: 1\n    workerGroup:\n      key: gpa",
