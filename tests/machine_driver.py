@@ -26,6 +26,7 @@ from kestrapy.machine.commands import (
     Result,
     Returned,
     Source,
+    SweepDue,
     TimerDue,
     WorkerLost,
 )
@@ -35,6 +36,7 @@ from kestrapy.machine.entities import (
     Entity,
     Execution,
     Group,
+    Sweep,
     TaskRun,
     execution_key,
     group_key,
@@ -168,17 +170,16 @@ class Driver:
             else:
                 waiting = self._due()[0]
                 self.at = max(self.at, waiting.due)
-                made = TimerDue if isinstance(waiting, TaskRun) else ExecutionDue
-                commands = [made(waiting.id, waiting.due)]
+                commands = [timer_of(waiting)]
             for command in commands:
                 todo.extend(self.fold(command).outputs)
         return self
 
-    def _due(self) -> list[TaskRun | Execution]:
-        """The next ones to be tried again, or begun at their date."""
+    def _due(self) -> list[TaskRun | Execution | Sweep]:
+        """The next ones to be tried again, begun at their date, or to go on."""
         runs = [it for it in self.state.values() if isinstance(it, TaskRun)]
-        waiting: list[TaskRun | Execution] = [
-            it for it in self.state.values() if isinstance(it, Execution) and it.due
+        waiting: list[TaskRun | Execution | Sweep] = [
+            it for it in self.state.values() if isinstance(it, Execution | Sweep) and it.due
         ]
         waiting += [it for it in runs if it.state is State.RETRYING or (it.scope and it.due)]
         return sorted(waiting, key=lambda it: it.due)
@@ -291,6 +292,14 @@ class Driver:
 
     def histories(self, task_id: str = "") -> list[str]:
         return [str(it.state) for it in self.snapshot(task_id).histories]
+
+
+def timer_of(entity: TaskRun | Execution | Sweep) -> Command:
+    """The timer that it waits for."""
+    if isinstance(entity, Sweep):
+        return SweepDue(entity.execution_id, entity.due)
+    made = TimerDue if isinstance(entity, TaskRun) else ExecutionDue
+    return made(entity.id, entity.due)
 
 
 def run_id(job: Job | TaskRun) -> str:

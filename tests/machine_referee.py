@@ -7,13 +7,13 @@ from typing import Any
 
 from kestrapy.language.plan import Plan
 from kestrapy.machine.entities import (
-    Ended,
     Execution,
     Group,
     Holder,
     Line,
     Place,
     Scope,
+    Sweep,
     TaskRun,
     execution_key,
     group_key,
@@ -30,6 +30,7 @@ from kestrapy.machine.outputs import (
     Output,
     TaskRunSnapshot,
 )
+from kestrapy.machine.sweeps import FORGET
 from kestrapy.machine.task_runs import HELD_STATES
 from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State
@@ -222,12 +223,13 @@ class Referee:
 
     def _leftovers(self, driver: Driver) -> None:
         live = {it.id for it in _of(driver, Execution)}
+        live |= {it.execution_id for it in _of(driver, Sweep) if it.kind == FORGET}
         for key, entity in driver.state.items():
             if key[0] in "ctiso":
                 assert key[2:].partition("-")[0] in live, f"{key} of no live execution"
             if key[0] in "lv":
                 assert key[2:].partition(":")[0] in live, f"{key} of no live execution"
-            assert not isinstance(entity, Ended) or key[2:] not in live
+            assert not isinstance(entity, Sweep) or key[2:] in live, f"{key} walks over nothing"
 
 
 def _is_after(plan: Plan, task_id: str) -> bool:

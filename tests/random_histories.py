@@ -35,13 +35,14 @@ from kestrapy.machine.commands import (
     SlotDenied,
     SlotGranted,
     Source,
+    SweepDue,
     TaskReport,
     TimerDue,
     TriggerFired,
     Undeliverable,
     WorkerLost,
 )
-from kestrapy.machine.entities import Child, Execution, TaskRun, execution_key
+from kestrapy.machine.entities import Child, Execution, Sweep, TaskRun, execution_key
 from kestrapy.machine.outputs import Granted, Job, Output
 from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
@@ -108,6 +109,7 @@ class History:
             (0.02, self._resume),
             (0.02, self._execution_timer),
             (0.03, self._slot),
+            (0.03, self._sweep),
             (0.015, self._kill),
             (0.01, self._undeliverable),
             (0.01, lambda: LogicVersion(LOGIC_VERSION)),
@@ -214,6 +216,13 @@ class History:
         if self.random.random() < 0.8:
             return TimerDue(run.id, run.due)
         return TimerDue(run.id, self.random.choice([0, 1, run.due - 1, run.due + 1, 10**17]))
+
+    def _sweep(self) -> Command:
+        waiting = self._live(Sweep)
+        if not waiting:
+            return SweepDue(self._some_id(), 5)
+        sweep = self._one_of(waiting)
+        return SweepDue(sweep.execution_id, sweep.due + self.random.choice([0, 0, 0, 1, -1]))
 
     def _execution_timer(self) -> Command:
         waiting = [it for it in self._live(Execution) if it.due]
@@ -338,7 +347,7 @@ class History:
             if not wanted:
                 break
             self._say(wanted[0])
-        left = self._live(Execution) + self._live(TaskRun)
+        left = self._live(Execution) + self._live(TaskRun) + self._live(Sweep)
         assert not left, f"these wait, but for nothing: {left}"
         return self
 
@@ -349,6 +358,8 @@ class History:
             return [SlotGranted(entity.id, NAMESPACE, FLOW_ID)]
         if isinstance(entity, Execution) and entity.due:
             return [ExecutionDue(entity.id, entity.due)]
+        if isinstance(entity, Sweep):
+            return [SweepDue(entity.execution_id, entity.due)]
         if not isinstance(entity, TaskRun):
             return []
         if entity.is_waiting and not entity.place:

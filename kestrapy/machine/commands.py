@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import msgspec
 
+from kestrapy.machine.origins import Lineage as Lineage
+from kestrapy.machine.origins import Parent as Parent
+from kestrapy.machine.origins import TriggerFired as TriggerFired
 from kestrapy.machine.records import Internal as Internal
 from kestrapy.machine.records import Public as Public
 from kestrapy.machine.records import Source as Source
@@ -52,45 +55,6 @@ class JobRequested(Public, frozen=True):
     properties: str = "{}"
     inputs: str = "{}"
     labels: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class TriggerFired(msgspec.Struct, frozen=True):
-    """Which trigger asked for an execution. variables: JSON object, ``trigger.*`` in
-    expressions.
-    """
-
-    id: str
-    type: str
-    uid: str = ""
-    variables: str = "{}"
-
-
-class Lineage(msgspec.Struct, frozen=True):
-    """Of an execution that tries another one again. original_id: the first of them. attempt: which
-    try it is, 2 and up. began: when the first one was created, epoch ms.
-    """
-
-    original_id: str
-    attempt: int
-    began: int
-
-
-class Parent(msgspec.Struct, frozen=True, array_like=True):
-    """The task run that an execution is a child of. iteration: of the batch that it is for, -1 for
-    a Subflow's.
-
-    waits: it is told of the end, else of the start. revision: of the flow, 0 for the latest. depth:
-    how many executions are above. labels: that count less than the flow's own. outputs: templates
-    of what the parent asks for, JSON; empty for none.
-    """
-
-    task_run_id: str
-    iteration: int = -1
-    waits: bool = True
-    revision: int = 0
-    depth: int = 1
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
-    outputs: str = ""
 
 
 class ExecutionSubmitted(Internal, frozen=True):
@@ -267,6 +231,13 @@ class ForceRun(Internal, frozen=True):
     """Let a queued execution run, whatever its flow's concurrency limit says."""
 
     execution_id: str
+
+
+class SweepDue(Internal, frozen=True):
+    """A walk over the task runs of an execution goes on. Obeyed as TimerDue is."""
+
+    execution_id: str
+    due: int
 
 
 class Undeliverable(Internal, frozen=True):
@@ -458,6 +429,7 @@ INTERNAL = (
     SlotGranted,
     SlotDenied,
     ForceRun,
+    SweepDue,
     Undeliverable,
     WorkerLost,
     NoWorker,

@@ -12,21 +12,13 @@ import msgspec
 from kestrapy.errors import ExpressionError
 from kestrapy.language.outputs import resolve_outputs
 from kestrapy.language.plan import LISTENERS
-from kestrapy.machine import (
-    blocks,
-    conditions,
-    flowables,
-    groups,
-    reports,
-    subflows,
-    task_runs,
-    transitions,
-)
+from kestrapy.machine import blocks, conditions, reports, sweeps, transitions
 from kestrapy.machine.commands import (
     ExecutionEnded,
     ExecutionSubmitted,
     Lineage,
     SlotReleased,
+    SweepDue,
 )
 from kestrapy.machine.entities import (
     Ended,
@@ -34,16 +26,11 @@ from kestrapy.machine.entities import (
     Scope,
     content_key,
     execution_key,
-    last_run_key,
-    run_key,
-    valued_run_key,
 )
 from kestrapy.machine.lists import AFTER, ROOT
-from kestrapy.machine.outputs import Kill
 from kestrapy.machine.turn import Turn
-from kestrapy.machine.variables import values_of, variables_of
+from kestrapy.machine.variables import variables_of
 from kestrapy.model.ids import derive_execution_id, shard_of
-from kestrapy.model.registry import CALLS
 from kestrapy.model.state import State
 
 ENDED_KEPT = 10 * 60 * 1000
@@ -91,6 +78,7 @@ def end(turn: Turn, execution_id: str, state: State) -> None:
             waits_for="",
         )
     )
+    sweeps.stop(turn, execution_id)
     if state is State.RETRIED:
         _try_again(turn, execution)
     if has_begun:
@@ -173,22 +161,14 @@ def _forget(turn: Turn, execution_id: str) -> None:
     if trigger is not None and trigger.uid:
         turn.emit(ExecutionEnded(trigger.uid, execution_id, state), execution_id)
     reports.tell_ended(turn, execution_id)
-    for ordinal in range(execution.count):
-        subflows.drop(turn, turn.run(execution_id, ordinal))
     if execution.limited:
         over = SlotReleased(execution.namespace, execution.flow_id, execution_id)
         turn.emit(over, execution_id)
     turn.touch(execution_id)
     turn.close(execution_id)
-    for ordinal in reversed(range(execution.count)):  # parents last: values are found through them
-        run = turn.run(execution_id, ordinal)
-        turn.drop(run_key(run.id))
-        turn.drop(last_run_key(execution_id, run.task_id))
-        if values := values_of(turn, run):
-            turn.drop(valued_run_key(execution_id, run.task_id, values))
-        flowables.drop_values(turn, run)
     turn.drop(content_key(execution_id))
     turn.put(execution_key(execution_id), Ended(state, turn.at + ENDED_KEPT))
+    sweeps.begin(turn, execution_id, sweeps.FORGET, execution.count)
 
 
 def kill_rest(turn: Turn, execution_id: str) -> None:
@@ -199,48 +179,52 @@ def kill_rest(turn: Turn, execution_id: str) -> None:
             transitions.EXECUTION, execution.history, State.KILLING, turn.at
         )
         turn.put_execution(replace(execution, history=history))
-    ended = State(execution.ends_as)
-    of_runs = State.KILLED if ended is State.RETRIED else ended
-    _kill_runs(turn, execution_id, execution.count, of_runs)
-
-
-def _kill_runs(turn: Turn, execution_id: str, count: int, state: State) -> None:
-    """Children come after their parents: from the last run on, each list is empty when its owner is
-    met.
-    """
-    execution = turn.execution(execution_id)
-    for ordinal in reversed(range(count)):
-        run = turn.run(execution_id, ordinal)
-        if run.state.is_terminal:
-            continue
-        if run.scope is not None:
-            history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
-            run = turn.put_run(replace(run, history=history, due=0))
-            if turn.plan(execution).kind(run.task_id) in CALLS:
-                run = subflows.kill(turn, run)
-            ended = state if run.scope is not None and run.scope.open == 0 else None
-        else:
-            ended = task_runs.kill(turn, run)
-        if ended is not None:
-            blocks.end(turn, turn.run(execution_id, ordinal), ended)
+    sweeps.begin(turn, execution_id, sweeps.KILL, execution.count)
     advance(turn, execution_id, ROOT)
 
 
 def break_off(turn: Turn, execution_id: str, reason: str) -> None:
-    """End an execution that the rules failed upon."""
+    """End an execution that the rules failed upon. Should they fail even on that, it just ends."""
     execution = turn.execution(execution_id)
-    for ordinal in range(execution.count):
-        run = turn.run(execution_id, ordinal)
-        if run.state in task_runs.HELD_STATES and run.worker_id:
-            task_runs.release(turn, run)
-            turn.emit(Kill(run.worker_id, run.id, run.epoch), execution_id)
-        elif run.is_waiting:
-            run = groups.stop_waiting(turn, run)
-        if not run.state.is_terminal:
-            turn.put_run(replace(run, history=run.history.enter(State.FAILED, turn.at), due=0))
+    turn.touch(execution_id)
+    if sweeps.is_breaking(turn, execution_id):
+        return _broken(turn, execution_id)
+    error = f"quarantined: {reason}"
+    turn.put_execution(replace(execution, error=error, awaits="", due=0))
+    if sweeps.begin(turn, execution_id, sweeps.BREAK, execution.count):
+        return _broken(turn, execution_id)
+    _show_killing(turn, execution_id)
+    return None
+
+
+def _show_killing(turn: Turn, execution_id: str) -> None:
+    execution = turn.execution(execution_id)
+    if execution.history.current in (State.RUNNING, State.PAUSED):
+        history = transitions.enter(
+            transitions.EXECUTION, execution.history, State.KILLING, turn.at
+        )
+        turn.put_execution(replace(execution, history=history))
+
+
+def _broken(turn: Turn, execution_id: str) -> None:
+    execution = turn.execution(execution_id)
     history = execution.history
     if not history.current.is_terminal:
         history = transitions.enter(transitions.EXECUTION, history, State.FAILED, turn.at)
-    error = f"quarantined: {reason}"
-    turn.put_execution(replace(execution, error=error, awaits="", due=0, history=history))
+    turn.put_execution(replace(execution, history=history))
     _forget(turn, execution_id)
+
+
+def sweep_due(turn: Turn, command: SweepDue) -> None:
+    """The next slice of a walk over an execution's task runs."""
+    sweep = sweeps.under_way(turn, command.execution_id)
+    if sweep is None or sweep.due != command.due:
+        return
+    turn.at = max(turn.at, command.due)
+    is_over = sweeps.go_on(turn, sweep)
+    if sweep.kind == sweeps.KILL:
+        advance(turn, sweep.execution_id, ROOT)
+    elif sweep.kind == sweeps.BREAK:
+        turn.touch(sweep.execution_id)
+        if is_over:
+            _broken(turn, sweep.execution_id)

@@ -225,6 +225,18 @@ class ChildOutputs(Entity, frozen=True):
     outputs: tuple[tuple[int, str], ...] = ()
 
 
+class Sweep(Entity, frozen=True):
+    """A walk over the task runs of an execution, some per command (``machine.sweeps`` has its
+    kinds). below: those of lower ordinals are still to come. due: epoch ms of the ``SweepDue`` that
+    is wanted.
+    """
+
+    kind: str
+    execution_id: str
+    below: int = 0
+    due: int = 0
+
+
 class Holder(Entity, frozen=True):
     """A worker that was granted something here. held: ids of the task runs that it owns.
 
@@ -316,7 +328,8 @@ class KillNote(Entity, frozen=True):
 
 EntityMap = Mapping[str, Entity]
 ENTITIES = (
-    *(Execution, Content, TaskRun, LastRun, Values, Holder, Ended, KillNote, Child, ChildOutputs),
+    *(Execution, Content, TaskRun, LastRun, Values, Sweep, Holder, Ended, KillNote),
+    *(Child, ChildOutputs),
     *(Group, GroupKeys, Namespace, Lane, Line, Place),
 )
 VALUES_PART = 256
@@ -357,6 +370,10 @@ def child_key(task_run_id: str, iteration: int) -> str:
 
 def outputs_key(task_run_id: str, part: int) -> str:
     return f"o:{task_run_id}:{part}"
+
+
+def sweep_key(execution_id: str) -> str:
+    return "z:" + execution_id
 
 
 def holder_key(worker_id: str) -> str:

@@ -18,13 +18,13 @@ import msgspec
 
 from kestrapy.machine import (
     beginnings,
-    blocks,
-    directories,
     endings,
+    epochs,
     flowables,
     groups,
     slots,
     subflows,
+    sweeps,
     task_runs,
 )
 from kestrapy.machine.commands import (
@@ -45,6 +45,7 @@ from kestrapy.machine.commands import (
     SettingChanged,
     SlotDenied,
     SlotGranted,
+    SweepDue,
     TaskReport,
     TimerDue,
     Undeliverable,
@@ -55,12 +56,10 @@ from kestrapy.machine.entities import (
     Entity,
     EntityMap,
     Execution,
-    Holder,
     KillNote,
     TaskRun,
     execution_key,
     execution_of,
-    holder_key,
     kill_note_key,
     run_key,
 )
@@ -69,8 +68,6 @@ from kestrapy.machine.turn import ContentMissing, Rules, Turn
 from kestrapy.model.registry import CALLS
 from kestrapy.model.state import State
 
-DEAD_KEPT = 24 * 3600 * 1000
-"""ms for which a lost worker is known: its lease was over long before."""
 KILL_NOTE_KEPT = 24 * 3600 * 1000
 """ms for which a kill waits for its execution."""
 
@@ -97,10 +94,22 @@ def step(
     """
     turn = Turn(state, at, offset, rules, version)
     handler = _HANDLERS.get(type(command))
-    if handler is not None:
+    if handler is not None and not _is_void(turn, command):
         handler(turn, command)
     _settle(turn)
     return Step(turn.changes, turn.outputs, turn.traces)
+
+
+def _is_void(turn: Turn, command: Command) -> bool:
+    """Whether it is about an execution that the rules failed upon. A claim is answered all the
+    same.
+    """
+    execution_id = execution_named_by(command)
+    if isinstance(command, SweepDue) or not sweeps.is_breaking(turn, execution_id):
+        return False
+    if isinstance(command, Claimed):
+        task_runs.claim(turn, None, command)
+    return True
 
 
 def _settle(turn: Turn) -> None:
@@ -111,6 +120,9 @@ def _settle(turn: Turn) -> None:
 
 def _publish(turn: Turn, run: TaskRun) -> None:
     """It may be of any execution: a bug that it meets harms that one, not whoever made room."""
+    execution_id = run.execution_id
+    if sweeps.is_breaking(turn, execution_id) or turn.execution(execution_id).killing:
+        return  # a walk will meet it in a moment, and it has a place until then
     try:
         task_runs.publish(turn, run)
     except ContentMissing:
@@ -122,74 +134,18 @@ def _publish(turn: Turn, run: TaskRun) -> None:
 # Task runs
 
 
-def _find(turn: Turn, task_run_id: str) -> TaskRun | None:
-    """The task run of a live execution, if it is a job: no worker may speak for another one."""
-    run = turn.get(run_key(task_run_id), TaskRun)
-    return run if run is not None and run.scope is None and not run.inside else None
-
-
-def _claimed(turn: Turn, command: Claimed) -> None:
-    task_runs.claim(turn, _find(turn, command.task_run_id), command)
-
-
-def _result(turn: Turn, command: Result) -> None:
-    run = _find(turn, command.task_run_id)
-    if run is None or not task_runs.is_owned_by(run, command.epoch, command.worker_id):
-        return
-    _go_on(turn, run, task_runs.accept(turn, run, command))
-
-
-def _task_reported(turn: Turn, command: TaskReport) -> None:
-    run = _find(turn, command.task_run_id)
-    if run is not None and task_runs.is_owned_by(run, command.epoch, command.worker_id):
-        directories.report(turn, run, command)
-
-
-def _returned(turn: Turn, command: Returned) -> None:
-    run = _find(turn, command.task_run_id)
-    if run is None or not task_runs.is_owned_by(run, command.epoch, command.worker_id):
-        return
-    _go_on(turn, run, task_runs.take_back(turn, run))
-
-
-def _find_waiting(turn: Turn, task_run_id: str, epoch: int) -> TaskRun | None:
-    run = _find(turn, task_run_id)
-    return run if run is not None and run.epoch == epoch and run.is_waiting else None
-
-
-def _undeliverable(turn: Turn, command: Undeliverable) -> None:
-    """Too large a job fails. One whose topic is missing waits for it, if its group is declared."""
-    run = _find_waiting(turn, command.task_run_id, command.epoch)
-    if run is None or run.place:
-        return
-    group = turn.group(run.group)
-    if command.missing and group.revision and not group.deleted:
-        turn.put_run(replace(run, due=turn.at + task_runs.MISSING_TOPIC_AGAIN))
-        return
-    turn.put_run(replace(groups.stop_waiting(turn, run), error=command.reason))
-    _go_on(turn, run, State.FAILED)
-
-
 def _no_worker(turn: Turn, command: NoWorker) -> None:
-    run = _find_waiting(turn, command.task_run_id, command.epoch)
+    run = epochs.find_waiting(turn, command.task_run_id, command.epoch)
     if run is None:
         return
+    if epochs.is_killed(turn, run):
+        return epochs.go_on(turn, run, sweeps.kill_run(turn, run))
     group = turn.group(run.group)
     if group.workers and not group.settings.drained:
         return
     if run.fallback is not None and run.fallback.behavior == "CANCEL":
         return _kill(turn, KillRequested(run.execution_id))
-    _go_on(turn, run, task_runs.fall_back(turn, run))
-
-
-def _publish_again(turn: Turn, command: PublishAgain) -> None:
-    run = _find(turn, command.task_run_id)
-    if run is None or not run.is_waiting or run.place or run.due != command.due:
-        return
-    if command.partition < 0:
-        task_runs.publish_again(turn, run)
-    else:
-        task_runs.publish_copy(turn, run, command.partition)
+    epochs.go_on(turn, run, task_runs.fall_back(turn, run))
 
 
 def _timer_due(turn: Turn, command: TimerDue) -> None:
@@ -197,10 +153,12 @@ def _timer_due(turn: Turn, command: TimerDue) -> None:
     if run is None or not run.due or run.due != command.due:
         return
     turn.at = max(turn.at, command.due)
-    if run.scope is None:
-        _go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
+    if epochs.is_killed(turn, run):
+        epochs.go_on(turn, run, sweeps.kill_run(turn, run))
+    elif run.scope is None:
+        epochs.go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
     elif turn.plan(turn.execution(run.execution_id)).kind(run.task_id) in CALLS:
-        _go_on(turn, run, ended := subflows.due(turn, run))
+        epochs.go_on(turn, run, ended := subflows.due(turn, run))
         if ended is None:
             endings.advance(turn, run.execution_id, run.ordinal)
     else:
@@ -210,7 +168,7 @@ def _timer_due(turn: Turn, command: TimerDue) -> None:
 
 def _resume(turn: Turn, command: ResumeRequested) -> None:
     run = turn.get(run_key(command.task_run_id), TaskRun)
-    if run is not None and run.state is State.PAUSED:
+    if run is not None and run.state is State.PAUSED and not epochs.is_killed(turn, run):
         flowables.resume(turn, run)
         endings.advance(turn, run.execution_id, run.ordinal)
 
@@ -219,31 +177,6 @@ def _child_reported(turn: Turn, command: ChildReported) -> None:
     run = subflows.reported(turn, command)
     if run is not None:
         endings.advance(turn, run.execution_id, run.ordinal)
-
-
-def _worker_lost(turn: Turn, command: WorkerLost) -> None:
-    """From here on the worker is dead: what it held is handed out anew, what it claims is
-    refused.
-    """
-    key = holder_key(command.worker_id)
-    holder = turn.get(key, Holder) or Holder()
-    if holder.dead:
-        return
-    turn.put(key, Holder(held=holder.held, dead=True, until=turn.at + DEAD_KEPT))
-    for task_run_id in reversed(holder.held):  # each becomes the first of its line
-        run = turn.need(run_key(task_run_id), TaskRun)
-        _go_on(turn, run, task_runs.lose(turn, run))
-
-
-def _go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:
-    """After a task run's epoch: the lists that wait for it move on."""
-    turn.touch(run.execution_id)
-    if ended is None:
-        return
-    run, owner = turn.run(run.execution_id, run.ordinal), run.ordinal
-    if not directories.go_on(turn, run, ended):
-        owner = blocks.end(turn, run, ended)
-    endings.advance(turn, run.execution_id, owner)
 
 
 # Ending
@@ -285,6 +218,8 @@ def quarantine(
     if isinstance(execution, Execution):
         endings.break_off(turn, execution.id, reason)
         _settle(turn)
+    elif isinstance(command, SweepDue):
+        sweeps.stop(turn, execution_id)
     return Step(turn.changes, turn.outputs, turn.traces)
 
 
@@ -298,7 +233,7 @@ def execution_named_by(command: Command) -> str:
 
 
 _OF_EXECUTION = (
-    *(ExecutionCreated, FlowResolved, KillRequested, ExecutionDue),
+    *(ExecutionCreated, FlowResolved, KillRequested, ExecutionDue, SweepDue),
     *(SlotGranted, SlotDenied, ForceRun),
 )
 _OF_TASK_RUN = (
@@ -308,13 +243,13 @@ _OF_TASK_RUN = (
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ExecutionCreated: beginnings.created,
     FlowResolved: beginnings.resolved,
-    Claimed: _claimed,
-    Result: _result,
-    TaskReport: _task_reported,
-    Returned: _returned,
-    Undeliverable: _undeliverable,
+    Claimed: epochs.claimed,
+    Result: epochs.result,
+    TaskReport: epochs.task_reported,
+    Returned: epochs.returned,
+    Undeliverable: epochs.undeliverable,
     NoWorker: _no_worker,
-    PublishAgain: _publish_again,
+    PublishAgain: epochs.publish_again,
     GroupLive: groups.live,
     SettingChanged: groups.changed,
     TimerDue: _timer_due,
@@ -323,7 +258,8 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     SlotGranted: slots.granted,
     SlotDenied: slots.denied,
     ForceRun: slots.force,
-    WorkerLost: _worker_lost,
+    SweepDue: endings.sweep_due,
+    WorkerLost: epochs.worker_lost,
     KillRequested: _kill,
     ResumeRequested: _resume,
 }

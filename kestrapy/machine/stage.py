@@ -19,6 +19,7 @@ from kestrapy.machine.commands import (
     ExecutionDue,
     LogicVersion,
     Source,
+    SweepDue,
     TimerDue,
     TriggerDue,
 )
@@ -193,7 +194,10 @@ def _due_of(command: Command) -> int:
     """A timer's time counts as passed once it was obeyed, though its record may be older by the
     log's clock.
     """
-    return command.due if isinstance(command, TimerDue | ExecutionDue | TriggerDue) else 0
+    return command.due if isinstance(command, _TIMERS) else 0
+
+
+_TIMERS = (TimerDue, ExecutionDue, SweepDue, TriggerDue)
 
 
 def _require_known(version: int) -> None:

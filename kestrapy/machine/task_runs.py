@@ -386,7 +386,7 @@ def _retry_execution(turn: Turn, execution: Execution, retry: Retry) -> None:
 def take_back(turn: Turn, run: TaskRun) -> State | None:
     """The owner gave the epoch back. -> the state in which the run ends, None: a new epoch."""
     release(turn, run)
-    if run.state is State.KILLING:
+    if turn.execution(run.execution_id).killing:
         turn.put_run(end_attempt(turn, run, State.KILLED))
         return State.KILLED
     submit_again(turn, end_attempt(turn, run, State.RESUBMITTED))
@@ -395,7 +395,7 @@ def take_back(turn: Turn, run: TaskRun) -> State | None:
 
 def lose(turn: Turn, run: TaskRun) -> State | None:
     """The owner is lost. -> the state in which the run ends, None: a new epoch, or a retry."""
-    if run.state is State.KILLING:
+    if turn.execution(run.execution_id).killing:
         return take_back(turn, run)
     task = turn.plan(turn.execution(run.execution_id)).task(run.task_id)
     run = replace(run, losses=run.losses + 1)

@@ -13,8 +13,8 @@ from kestrapy.errors import FlowRefused
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.plan import Plan
 from kestrapy.machine import stage
-from kestrapy.machine.commands import ExecutionDue, FlowResolved, Heartbeat, TimerDue
-from kestrapy.machine.entities import Content, Entity, Execution, TaskRun, content_key
+from kestrapy.machine.commands import ExecutionDue, FlowResolved, Heartbeat, SweepDue, TimerDue
+from kestrapy.machine.entities import Content, Entity, Execution, Sweep, TaskRun, content_key
 from kestrapy.machine.folds import ExecutionFold, admission_fold, intake_fold, leases_fold
 from kestrapy.machine.turn import ContentMissing, Rules
 from kestrapy.model.registry import Registry
@@ -225,10 +225,12 @@ class ExecutorDuties:
 
 
 def _due(entity: Entity) -> int:
-    return entity.due if isinstance(entity, TaskRun | Execution) else 0
+    return entity.due if isinstance(entity, TaskRun | Execution | Sweep) else 0
 
 
-def _timer(entity: Entity) -> TimerDue | ExecutionDue:
+def _timer(entity: Entity) -> TimerDue | ExecutionDue | SweepDue:
+    if isinstance(entity, Sweep):
+        return SweepDue(entity.execution_id, entity.due)
     if isinstance(entity, Execution):
         return ExecutionDue(entity.id, entity.due)
     if not isinstance(entity, TaskRun):

@@ -102,6 +102,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.ForceRun: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ExecutionDue: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ChildReported: _of_task_run,
+    c.SweepDue: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.Claimed: _of_task_run,
     c.Result: _of_task_run,
     c.TaskReport: _of_task_run,

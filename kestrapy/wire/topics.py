@@ -95,6 +95,7 @@ EXECUTIONS = Topic(
         c.SlotGranted,
         c.SlotDenied,
         c.ForceRun,
+        c.SweepDue,
         c.Undeliverable,
         c.WorkerLost,
         c.NoWorker,

@@ -15,7 +15,7 @@ from unittest.mock import patch
 import msgspec
 
 from kestrapy.adapters.memory.transactions import MemoryTransactions
-from kestrapy.machine import calls, execution, groups, intake, leases, subflows, task_runs
+from kestrapy.machine import calls, epochs, execution, groups, intake, leases, subflows, task_runs
 from kestrapy.machine.commands import Suspect
 from kestrapy.machine.outputs import Granted, Refused
 from kestrapy.machine.stage import Stage
@@ -162,9 +162,9 @@ def _line_that_stands_still() -> Patches:
 @mutant("a fallback is taken although a worker has claimed the job")
 def _fallback_of_a_claimed_job() -> Patches:
     def find(turn: Turn, task_run_id: str, epoch: int) -> Any:
-        return execution._find(turn, task_run_id)
+        return epochs._find(turn, task_run_id)
 
-    yield patch.object(execution, "_find_waiting", find)
+    yield patch.object(epochs, "find_waiting", find)
 
 
 @mutant("time goes back where an append time does")

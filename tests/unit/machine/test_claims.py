@@ -18,7 +18,7 @@ from kestrapy.machine.commands import (
     WorkerLost,
 )
 from kestrapy.machine.entities import Holder, TaskRun, holder_key
-from kestrapy.machine.execution import DEAD_KEPT
+from kestrapy.machine.epochs import DEAD_KEPT
 from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Refused
 from kestrapy.machine.task_runs import KILL_AGAIN, KILL_GIVEN_UP, REPUBLISH_AFTER
 from kestrapy.model.state import State

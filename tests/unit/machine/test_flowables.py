@@ -15,9 +15,11 @@ from kestrapy.machine.commands import (
     TimerDue,
 )
 from kestrapy.machine.entities import Ended, TaskRun
+from kestrapy.machine.folds import encode_entity
 from kestrapy.machine.lists import FAN_OUT
 from kestrapy.machine.outputs import ExecutionEvent, Job, LogEntry, TaskRunSnapshot
 from kestrapy.machine.stage import Folded, Position, Stage
+from kestrapy.machine.sweeps import SLICE
 from kestrapy.model.flow import CORRELATION_ID
 from kestrapy.model.state import State
 from tests.machine_driver import EXECUTION_ID, Document, Driver, flow, parallel, sequential, task
@@ -478,28 +480,75 @@ def test_records_grow_in_step_with_the_items(limit: int) -> None:
     assert largest_of_many < 1.1 * largest
 
 
+class Measured(Driver):
+    """costs: of each command the entities that it changes, and the bytes of these and of what it
+    puts out.
+    """
+
+    def __init__(self, *documents: Document):
+        super().__init__(*documents)
+        self.costs: list[tuple[int, int, int]] = []
+
+    def fold_any(self, *given: Any, **named: Any) -> Folded:
+        folded = super().fold_any(*given, **named)
+        kept = sum(len(encode_entity(it)) for it in folded.changes.values() if it is not None)
+        self.costs.append((len(folded.changes), kept, len(output_bytes(folded.outputs))))
+        return folded
+
+    @property
+    def largest(self) -> list[int]:
+        """The most of each that one command cost."""
+        return [max(each) for each in zip(*self.costs, strict=True)]
+
+
+def looping(size: int, limit: int) -> Measured:
+    values = [f"{n:05}" for n in range(size)]
+    work = task("a", format="{{ taskrun.value }}")
+    return Measured(flow(each("e", values, work, concurrencyLimit=limit)))
+
+
 def test_ten_thousand_items_cost_each_what_a_hundred_do() -> None:
-    sizes: list[int] = []
+    def cost(size: int) -> tuple[float, float, list[int]]:
+        """-> records and bytes for each item, and the most that one command cost."""
+        driver = looping(size, limit=50).create().run()
+        length = sum(it[2] for it in driver.costs)
+        assert driver.ended == "SUCCESS" and len(driver.state) <= 3, "all is forgotten"
+        driver.costs = driver.costs[1:]  # the first one keeps the values, whatever their number
+        return len(driver.outputs) / size, length / size, driver.largest
 
-    class Measured(Driver):
-        def fold_any(self, *given: Any, **named: Any) -> Folded:
-            folded = super().fold_any(*given, **named)
-            sizes.append(len(output_bytes(folded.outputs)))
-            return folded
-
-    def cost(size: int) -> tuple[float, float, int]:
-        """-> records and bytes for each item, the bytes of the largest answer to one command."""
-        sizes.clear()
-        values = [f"{n:05}" for n in range(size)]
-        work = task("a", format="{{ taskrun.value }}")
-        driver = Measured(flow(each("e", values, work, concurrencyLimit=50))).create().run()
-        return len(driver.outputs) / size, sum(sizes) / size, max(sizes)
-
-    (records, length, largest), *others = [cost(size) for size in (100, 1_000, 10_000)]
+    (records, length, largest), *others = [cost(size) for size in (300, 1_000, 10_000)]
     for each_cost in others:
         assert each_cost[0] <= records
         assert each_cost[1] < 1.03 * length
-        assert each_cost[2] <= largest
+        more = each_cost[2]
+        assert more[0] <= largest[0] + 40, "the values go in parts of 256"
+        assert more[1] < 1.05 * largest[1] and more[2] < 1.05 * largest[2]
+
+
+def test_a_kill_in_the_middle_costs_no_command_more_than_a_slice() -> None:
+    def cost(size: int) -> list[int]:
+        """What runs is killed by its workers, the rest by the walk. -> most that a command cost."""
+        driver = looping(size, limit=0).create()
+        while (waiting := driver.runs["e"]).due:
+            driver.tell(TimerDue(waiting.id, waiting.due))
+        for job in driver.of(Job)[:50]:
+            driver.claim(job)
+        driver.costs.clear()
+        driver.tell(KillRequested(EXECUTION_ID))
+        assert (driver.ended, isinstance(driver.execution, Ended)) == ("KILLING", False)
+        driver.run()
+        assert driver.ended == "KILLED" and driver.states["a"] == "KILLED"
+        assert len(driver.state) <= 3, "all is forgotten"
+        ends = [it for it in driver.of(ExecutionEvent) if it.execution is not None]
+        assert [str(it.execution.state) for it in ends][-2:] == ["KILLING", "KILLED"]
+        return driver.largest
+
+    changes, kept, told = cost(300)
+    assert changes < 4 * SLICE
+    for size in (1_000, 10_000):
+        more = cost(size)
+        assert more[0] <= changes + 40, "the values go in parts of 256"
+        assert more[1] < 1.05 * kept and more[2] < 1.05 * told
 
 
 def test_nothing_that_is_kept_grows_with_the_items() -> None:

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kestrapy.machine import sweeps
 from kestrapy.machine.commands import Claimed, ForceRun, SlotGranted
-from kestrapy.machine.entities import execution_key
-from kestrapy.machine.execution import execution_named_by
 from kestrapy.machine.folds import decode_entity, encode_entity
 from kestrapy.machine.outputs import Granted, Kill, Refused
 from kestrapy.machine.stage import Arrival, Position, Stage
@@ -70,18 +69,24 @@ def test_a_checkpoint_at_any_point_changes_nothing(seed: int) -> None:
 @runs(150)
 @given(SEEDS)
 def test_a_command_given_twice_counts_once(seed: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweeps, "SLICE", 1 + seed % 2)
+        _each_twice(seed)
+
+
+def _each_twice(seed: int) -> None:
     driver = History(Random(seed)).play(45).driver
     stage = Stage(driver.stage.fold_rules, {}, Position())
     for arrival in driver.log:
         alone = arrival._replace(source=None)
-        known = set(stage.state)
+        known = dict(stage.state)
         first = stage.fold(alone._replace(offset=stage.position.offset))
         before = dict(stage.state)
-        key = execution_key(execution_named_by(arrival.command))
-        if first.changes.get(key, arrival) is None:
-            continue  # its execution was forgotten just now: it would be another one's
+        gone = [key for key, it in first.changes.items() if it is None]
+        if any(getattr(known.get(key), "until", 0) for key in gone):
+            continue  # what it is about was forgotten just now
         second = stage.fold(alone._replace(offset=stage.position.offset))
-        forgotten = known.difference(before)  # it may be news again of what expired just now
+        forgotten = set(known).difference(before)  # it may be news again of what expired just now
         after = {key: it for key, it in stage.state.items() if key not in forgotten}
         assert after == before, f"{arrival.command} counted twice"
         if isinstance(arrival.command, Claimed):
@@ -94,12 +99,18 @@ def test_a_command_given_twice_counts_once(seed: int) -> None:
             assert second.outputs == []
 
 
-@pytest.mark.parametrize("length", [30, 150])
+@pytest.mark.parametrize(("length", "slice_of"), [(30, 1), (150, 1), (150, 100)])
 @runs(200)
 @given(SEEDS)
-def test_no_command_breaks_a_rule_and_everything_ends(length: int, seed: int) -> None:
-    """A poison command fails the driver; whatever was said, all ends once everyone answers."""
-    History(Random(seed), Referee()).play(length).settle()
+def test_no_command_breaks_a_rule_and_everything_ends(
+    length: int, slice_of: int, seed: int
+) -> None:
+    """A poison command fails the driver; whatever was said, all ends once everyone answers. Kills
+    and clean-ups go one task run at a time, too.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweeps, "SLICE", slice_of)
+        History(Random(seed), Referee()).play(length).settle()
 
 
 def test_hash_seeds_change_nothing() -> None:

@@ -147,7 +147,7 @@ def test_a_poison_command_ends_its_own_execution_only() -> None:
     assert isinstance(driver.execution, Ended)
     assert {key: it for key, it in driver.state.items() if other_id(1) in key} == spared
     kills = [it for it in folded.outputs if isinstance(it, Kill)]
-    assert [it.task_run_id for it in kills] == [f"{EXECUTION_ID}-1", f"{EXECUTION_ID}-2"]
+    assert [it.task_run_id for it in kills] == [f"{EXECUTION_ID}-2", f"{EXECUTION_ID}-1"]
     assert [it.state for it in folded.outputs if isinstance(it, ExecutionEnded)] == ["FAILED"]
     assert driver.tell(WorkerLost("w1")), "of the other execution"
 

@@ -1,0 +1,141 @@
+"""Walks over the task runs of an execution: some of them per command, so that no command's work
+grows with their number.
+
+A walk is an entity with a due time; while it is under way everything else goes on. It goes from the
+last task run to the first: children come after their parents, so each list is empty when its owner
+is met, and the values of a run are found through those around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from kestrapy.machine import blocks, flowables, groups, subflows, task_runs, transitions
+from kestrapy.machine.entities import (
+    Sweep,
+    TaskRun,
+    last_run_key,
+    run_key,
+    sweep_key,
+    valued_run_key,
+)
+from kestrapy.machine.outputs import Kill
+from kestrapy.machine.turn import Turn
+from kestrapy.machine.variables import values_of
+from kestrapy.model.registry import CALLS
+from kestrapy.model.state import State
+
+SLICE = 100
+"""Task runs that one command changes."""
+GLANCES = 1_000
+"""Task runs that one command looks at: most have ended."""
+KILL, BREAK, FORGET = "kill", "break", "forget"
+replace = msgspec.structs.replace
+
+
+def under_way(turn: Turn, execution_id: str) -> Sweep | None:
+    return turn.get(sweep_key(execution_id), Sweep)
+
+
+def is_breaking(turn: Turn, execution_id: str) -> bool:
+    """Whether the rules failed upon it: nothing counts any more that is said about it."""
+    sweep = under_way(turn, execution_id)
+    return sweep is not None and sweep.kind == BREAK
+
+
+def begin(turn: Turn, execution_id: str, kind: str, count: int) -> bool:
+    """The first slice, in place of any other walk over this execution. count: of its task runs.
+    -> whether it was the last one.
+    """
+    stop(turn, execution_id)
+    return go_on(turn, Sweep(kind, execution_id, count))
+
+
+def stop(turn: Turn, execution_id: str) -> None:
+    if under_way(turn, execution_id) is not None:
+        turn.drop(sweep_key(execution_id))
+
+
+def go_on(turn: Turn, sweep: Sweep) -> bool:
+    """The next slice. -> whether it was the last one."""
+    met = _Slice(turn, sweep)
+    for run in met:
+        if sweep.kind == KILL:
+            _kill(turn, run)
+        elif sweep.kind == BREAK:
+            _break(turn, run)
+        else:
+            _forget(turn, run)
+    if met.below:
+        following = replace(sweep, below=met.below, due=max(turn.at, sweep.due) + 1)
+        turn.put(sweep_key(sweep.execution_id), following)
+        return False
+    stop(turn, sweep.execution_id)
+    return True
+
+
+class _Slice:
+    """The task runs that one command of a walk changes; below: where the next one begins."""
+
+    def __init__(self, turn: Turn, sweep: Sweep):
+        self.below = sweep.below
+        self._turn = turn
+        self._sweep = sweep
+
+    def __iter__(self) -> Iterator[TaskRun]:
+        changed, last = 0, max(0, self.below - GLANCES)
+        while self.below > last and changed < SLICE:
+            self.below -= 1
+            key = run_key(f"{self._sweep.execution_id}-{self.below}")
+            run = self._turn.get(key, TaskRun)
+            if run is None or (self._sweep.kind != FORGET and run.state.is_terminal):
+                continue
+            changed += 1
+            yield run
+
+
+def _kill(turn: Turn, run: TaskRun) -> None:
+    ended = kill_run(turn, run)
+    if ended is not None:
+        blocks.end(turn, turn.run(run.execution_id, run.ordinal), ended)
+
+
+def kill_run(turn: Turn, run: TaskRun) -> State | None:
+    """-> the state in which it ends now; None: it waits for its worker, or for its children."""
+    if run.scope is None:
+        return None if run.state is State.KILLING else task_runs.kill(turn, run)
+    execution = turn.execution(run.execution_id)
+    if run.state is not State.KILLING:
+        history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
+        run = turn.put_run(replace(run, history=history, due=0))
+        if turn.plan(execution).kind(run.task_id) in CALLS:
+            run = subflows.kill(turn, run)
+    if run.scope is not None and run.scope.open:
+        return None
+    ends_as = State(execution.ends_as)
+    return State.KILLED if ends_as is State.RETRIED else ends_as
+
+
+def _break(turn: Turn, run: TaskRun) -> None:
+    """It ends here and now: nobody may ask the rules any more what becomes of it."""
+    if run.state in task_runs.HELD_STATES and run.worker_id:
+        task_runs.release(turn, run)
+        turn.emit(Kill(run.worker_id, run.id, run.epoch), run.execution_id)
+    elif run.is_waiting:
+        run = groups.stop_waiting(turn, run)
+    subflows.drop(turn, run)
+    scope = None if run.scope is None else replace(run.scope, open=0)
+    history = run.history.enter(State.FAILED, turn.at)
+    turn.put_run(replace(run, history=history, due=0, scope=scope))
+    turn.touch(run.execution_id)
+
+
+def _forget(turn: Turn, run: TaskRun) -> None:
+    subflows.drop(turn, run)
+    turn.drop(run_key(run.id))
+    turn.drop(last_run_key(run.execution_id, run.task_id))
+    if values := values_of(turn, run):
+        turn.drop(valued_run_key(run.execution_id, run.task_id, values))
+    flowables.drop_values(turn, run)
