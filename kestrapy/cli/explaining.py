@@ -26,7 +26,9 @@ def documents(placements: list[Placement], flow: Flow, sight: Sight | None) -> l
 
 
 def _document(placement: Placement, flow: Flow, sight: Sight | None) -> Json:
-    found: Json = {"task": placement.task.id, "type": placement.task.type}
+    found: Json = {"task": placement.task.id, "type": placement.task.type.partition("$")[0]}
+    if placement.runs_flow:
+        return {**found, "runsFlow": placement.runs_flow}
     if placement.templates:
         found["decidedAtRunTime"] = list(placement.templates)
     route = placement.route
@@ -85,6 +87,9 @@ def show(flow: Flow, found: list[Json], sight: Sight | None) -> None:
 
 def _cells(it: Json, flow: Flow) -> tuple[str, ...]:
     """Group, lane, why, fallback, workers, waiting; empty where there is nothing to say."""
+    if "runsFlow" in it:
+        why = f"it runs the flow {it['runsFlow']}, whose tasks go their own ways"
+        return "", "", why, "", "", ""
     templates = it.get("decidedAtRunTime", ())
     run_time = f"decided at run time: {', '.join(templates)}" if templates else ""
     if "problem" in it:

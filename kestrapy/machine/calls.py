@@ -45,7 +45,7 @@ def start(turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
             f"{MOST_NESTED} executions are above this one already, each the subflow of another:"
             " do flows call each other in a circle?"
         )
-    cause = (run.id, run.failures, iteration)
+    cause = (run.id, len(run.attempts), iteration)  # attempts only ever grow
     shard = digest("subflow", *cause, bits=32) % turn.rules.shards
     child_id = derive_execution_id(shard, run.history.start, "subflow", *cause)
     given = _rendered(turn, run, variables, *RENDERED)

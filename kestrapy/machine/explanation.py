@@ -17,6 +17,7 @@ from kestrapy.language.plan import Plan
 from kestrapy.language.worker_groups import known_groups
 from kestrapy.machine.routing import GroupView, Route, route
 from kestrapy.model.flow import TENANT, Flow, Task
+from kestrapy.model.registry import CALLS
 from kestrapy.model.worker_group import GroupSettings, WorkerGroupRef
 
 
@@ -33,6 +34,7 @@ class KnownGroup:
 @dataclass(frozen=True)
 class Placement:
     """Where one task goes. templates: what decides it at run time; route: then, what they give now.
+    runs_flow: which flow it runs, whose tasks have places of their own; empty for any other task.
 
     route: None where that isn't known, or where nothing may run the task; problem says which.
     """
@@ -41,6 +43,7 @@ class Placement:
     route: Route | None
     templates: tuple[str, ...] = ()
     problem: str = ""
+    runs_flow: str = ""
 
     @property
     def is_certain(self) -> bool:
@@ -53,14 +56,24 @@ def explain(
     groups: Mapping[str, GroupView] | None,
     defaults: Callable[[str], WorkerGroupRef | None],
 ) -> list[Placement]:
-    """The runnable tasks of a flow, in its order. groups, defaults: as ``route`` takes them.
+    """The runnable tasks of a flow, in its order, and those that run other flows. groups, defaults:
+    as ``route`` takes them.
 
     groups: None where declarations aren't known: then each group that is named counts as declared.
     """
     known = _variables(plan.flow)
-    jobs = [it for it in plan.task_ids if plan.kind(it).is_job and not plan.is_inside(it)]
-    tasks = [plan.task(it) for it in jobs]
-    return [_place(task, plan.flow, known, groups, defaults) for task in tasks]
+    found = []
+    for task_id in plan.task_ids:
+        task, kind = plan.task(task_id), plan.kind(task_id)
+        if kind in CALLS:
+            found.append(Placement(task, None, runs_flow=_called(task)))
+        elif kind.is_job and not plan.is_inside(task_id):
+            found.append(_place(task, plan.flow, known, groups, defaults))
+    return found
+
+
+def _called(task: Task) -> str:
+    return f"{task.properties.get('namespace')}.{task.properties.get('flowId')}"
 
 
 def _place(

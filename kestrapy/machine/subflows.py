@@ -162,8 +162,9 @@ def reported(turn: Turn, command: ChildReported) -> TaskRun | None:
     turn.touch(run.execution_id)
     state = _state_for(child, command)
     if state is State.FAILED and not run.error:
+        what = "could not run" if command.refused else "has FAILED"
         why = f": {command.error}" if command.error else ""
-        flowables.fail(turn, run, f"the subflow {child.execution_id} has FAILED{why}")
+        flowables.fail(turn, run, f"the subflow {child.execution_id} {what}{why}")
         run = turn.run(run.execution_id, run.ordinal)
     if command.iteration == calls.ALONE:
         _end_one(turn, run, state, command)

@@ -113,3 +113,21 @@ def test_without_declarations_each_named_group_counts_as_declared() -> None:
     tags = placed("workerSelector: {tags: [a, b], match: ANY}", known=False)
     assert tags.route is None
     assert tags.problem == "a declared group that has ANY of the tags [a, b]"
+
+
+def test_tasks_that_run_other_flows_say_which() -> None:
+    source = """\
+id: f
+namespace: n
+tasks:
+- {id: call, type: subflow, namespace: other, flowId: called, wait: false}
+- {id: each, type: forEachItem, items: "{{ inputs.x }}", namespace: other, flowId: "{{ vars.f }}"}
+"""
+    found = explain(Plan(parse_flow(source, REGISTRY), REGISTRY), GROUPS, {}.get)
+    assert [(it.task.id, it.runs_flow) for it in found] == [
+        ("call", "other.called"),
+        ("each_split", ""),
+        ("each_items", "other.{{ vars.f }}"),
+        ("each_merge", ""),
+    ]
+    assert [it.route is not None for it in found] == [False, True, False, True]

@@ -16,6 +16,7 @@ from kestrapy.machine.commands import (
     FlowResolved,
     KillRequested,
     Parent,
+    SlotDenied,
     Source,
     TimerDue,
     TriggerFired,
@@ -288,6 +289,15 @@ def test_who_does_not_wait_for_the_end_does_not_wait_for_the_date(waits: bool) -
     driver.tell(ExecutionDue(EXECUTION_ID, 90_000))
     driver.run()
     assert reports(driver)[-1].state == ("SUCCESS" if waits else "RUNNING")
+
+
+def test_who_does_not_wait_for_the_end_does_not_wait_in_line() -> None:
+    parent = msgspec.structs.replace(PARENT, waits=False)
+    limited = flow(task("a"), concurrency={"limit": 1, "behavior": "QUEUE"})
+    driver = Driver(limited).create(parent=parent, trigger=FIRED)
+    assert reports(driver) == []
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0))
+    assert [it.state for it in reports(driver)] == [State.RUNNING]
 
 
 ANEW = {

@@ -1,0 +1,90 @@
+"""Flows that run others, from end to end in memory."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from kestrapy.testing import FlowTest
+
+CALLED = """\
+id: called
+namespace: tests
+inputs: [{id: file, type: FILE}, {id: number, type: INT}]
+tasks:
+- {id: content, type: return, format: "{{ read(inputs.file) }}"}
+- {id: refuse, type: fail, condition: "{{ outputs.content.value contains 'bad' }}"}
+- {id: script, type: shell.script, script: "wc -l < {{ inputs.file }} && sleep 0.1"}
+outputs: [{id: text, type: STRING, value: "{{ inputs.number }}:{{ outputs.content.value }}"}]
+"""
+EACH = """\
+id: each
+namespace: tests
+inputs: [{id: rows, type: FILE}]
+tasks:
+- id: all
+  type: io.kestra.plugin.core.flow.ForEachItem
+  items: "{{ inputs.rows }}"
+  batch: {rows: 2}
+  namespace: tests
+  flowId: called
+  inputs: {file: "{{ taskrun.items }}", number: "{{ taskrun.iteration }}"}
+- {id: show, type: return, format: "{{ read(outputs.all_merge.subflowOutputs) }}"}
+"""
+OUTER = """\
+id: outer
+namespace: tests
+tasks:
+- {id: call, type: subflow, namespace: tests, flowId: inner, inheritLabels: true}
+"""
+INNER = """\
+id: inner
+namespace: tests
+tasks:
+- {id: wait, type: sleep, duration: PT1H}
+"""
+
+
+def rows(folder: Path, *lines: str) -> Path:
+    path = folder / "rows.txt"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    return path
+
+
+def test_each_batch_is_a_file_that_its_execution_reads(tmp_path: Path) -> None:
+    with FlowTest(EACH, CALLED) as test:
+        execution = test.run({"rows": rows(tmp_path, "a", "b", "c")})
+        assert execution.state == "SUCCESS", execution
+        lines = execution["show"].outputs["value"].splitlines()
+        assert [json.loads(line) for line in lines] == [{"text": "0:a\nb\n"}, {"text": "1:c\n"}]
+        children = test.of_flow("called")
+        assert [str(it.state) for it in children] == ["SUCCESS"] * 2
+        assert {it.labels["system.correlationId"] for it in children} == {execution.id}
+
+
+def test_a_batch_that_fails_fails_them_all(tmp_path: Path) -> None:
+    with FlowTest(EACH, CALLED) as test:
+        execution = test.run({"rows": rows(tmp_path, "a", "b", "bad")})
+        assert execution.state == "FAILED"
+        assert execution["all_items"].outputs["iterations"]["SUCCESS"] == 1
+        assert "has FAILED" in execution["all_items"].error
+        assert "show" not in execution
+
+
+def test_a_kill_goes_down_to_what_runs() -> None:
+    with FlowTest(OUTER, INNER) as test:
+        execution = test.start(labels={"a": "b"})
+        test.advance(60)
+        (child,) = test.of_flow("inner")
+        assert (child.state, child.labels["a"]) == ("RUNNING", "b")
+        test.kill(execution)
+        test.run_until("KILLED", execution)
+        assert [str(child.state), str(child["wait"].state)] == ["KILLED", "KILLED"]
+        assert test.now - (child.ended or 0) < 10_000
+
+
+def test_a_flow_that_is_not_there_fails_the_task_that_calls_it() -> None:
+    with FlowTest(OUTER) as test:
+        execution = test.run()
+        assert execution.state == "FAILED"
+        assert "there is no flow tests.inner" in execution["call"].error
