@@ -10,9 +10,11 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 from kestrapy.errors import InputRefused
+from kestrapy.ports.places import namespace_files
 from kestrapy.testing import FlowTest, ObservedExecution
 from tests.conformance import life
 from tests.conformance.corpus import Row
@@ -444,6 +446,42 @@ def secrets(row: Row) -> None:
         assert runs[2].outputs["value"].startswith("password"), f"{runs[2].outputs}"
         assert runs[4].state == "WARNING" and not runs[4].outputs, f"{runs[4]}"
         assert execution.messages("log-secret") == ["******"], f"{execution.messages()}"
+
+
+# Files of namespaces
+
+
+FILES_OF_NAMESPACES = {
+    "io.test.first": {
+        "test/a/b/c/1.txt": "first in first namespace",
+        "a/b/c/2.txt": "second in first namespace",
+        "a/b/3.txt": "third in first namespace",
+    },
+    "io.test.second": {
+        "test/a/b/c/1.txt": "first in second namespace",
+        "a/b/c/2.txt": "second in second namespace",
+    },
+    "io.test.third": {"test/a/b/c/1.txt": "first in third namespace"},
+    "io.kestra.tests": {"ignore/4.txt": "4th"},
+}
+
+
+@plays("working-directory-namespace-files-with-namespaces", "namespaceFilesWithNamespace")
+def files_of_namespaces(row: Row) -> None:
+    with test_of(row) as test:
+        for namespace, files in FILES_OF_NAMESPACES.items():
+            for path, text in files.items():
+                uri = f"{namespace_files(namespace)}/{path}"
+                test.servers.blobs.put(uri, BytesIO(text.encode()))
+        execution = ended(test, row).execution
+        assert (execution.state, len(execution.task_runs)) == ("WARNING", 6)
+        found = {it.task_id: it for it in execution.task_runs}
+        assert found["t4"].state == "FAILED"
+        assert [found[it].outputs["value"] for it in ("t1", "t2", "t3")] == [
+            "first in third namespace",
+            "second in second namespace",
+            "third in first namespace",
+        ]
 
 
 # What a test-only type shows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from kestrapy.ports.tasks import TaskFailed
@@ -34,8 +35,26 @@ def additional_plugin(properties: dict[str, Any]) -> Mapping[str, Any]:
     return {"value": said[plugin["type"]]}
 
 
+def read(properties: dict[str, Any]) -> Mapping[str, Any]:
+    """The text of a file of the working directory."""
+    path = Path(properties["workingDir"], properties["path"].lstrip("/"))
+    try:
+        return {"value": path.read_text(encoding="utf-8")}
+    except OSError as error:
+        raise TaskFailed(f"{properties['path']} can't be read: {error.strerror}") from error
+
+
+def dynamic(properties: dict[str, Any]) -> Mapping[str, Any]:
+    """What it does beside the task runs that it makes: it may fail."""
+    if properties.get("fail"):
+        raise TaskFailed("Task failed")
+    return {}
+
+
 STAND_INS = (
     StandIn("io.kestra.core.tasks.test.NullOutputTask", null_output),
+    StandIn("io.kestra.core.tasks.test.Read", read, reads_files=True),
+    StandIn("io.kestra.core.tasks.test.DynamicTask", dynamic),
     StandIn("io.kestra.core.runners.test.TaskThatFail", task_that_fails),
     StandIn(
         "io.kestra.core.runners.test.TaskWithAlias",

@@ -68,6 +68,11 @@ def macro_key(name: str) -> str:
     return f"macro {name}"
 
 
+def block_key(name: str) -> str:
+    """The same of a block."""
+    return f"block {name}"
+
+
 def call(scope: Scope, callee: Callee, values: list[Any]) -> Any:
     """Its result, counted. Raises ExpressionError."""
     for value in values:

@@ -16,6 +16,8 @@ _OPEN = re.compile(r"\{\{|\{%|\{#")
 _TRIM = re.compile(r"-(?=\s)")
 _TAG_TRIM = re.compile(r"-")
 _RAW = re.compile(r"\s*(raw|verbatim)\s*")
+_KESTRAS_RAW = re.compile(r"\s*raw\s*-?%\}")
+"""Kestra's own tag, which takes its text as it is and trims nothing around it."""
 _STOP = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|%\}|[][(){}"']""")
 """What matters on the way to an expression's end: strings are skipped, brackets counted."""
 
@@ -54,7 +56,8 @@ def scan(text: str) -> Iterator[Piece]:
         start, inside = opened.start(), opened.end()
         plain = text[position:start].lstrip() if trim_next else text[position:start]
         if trim_before := (_TAG_TRIM if opened[0] == "{%" else _TRIM).match(text, inside):
-            plain, inside = plain.rstrip(), trim_before.end()
+            inside = trim_before.end()
+            plain = plain if _KESTRAS_RAW.match(text, inside) else plain.rstrip()
         yield Piece(plain)
         close = _end_of_comment(text, start) if opened[0] == "{#" else _end(text, start, opened[0])
         trim_next = text[close - 1] == "-" and close > inside
@@ -77,6 +80,8 @@ def _raw(text: str, start: int, position: int, name: str, trim: bool) -> tuple[s
     if end is None:
         raise _error(text, start, f"the tag `{name}` is not closed by `{{% end{name} %}}`")
     kept = text[position : end.start()]
+    if name == "raw":
+        return kept, end.end(), False
     kept = kept.lstrip() if trim else kept
     return kept.rstrip() if end[1] else kept, end.end(), bool(end[2])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kestrapy.language.expression.call_nodes import macro_key
+from kestrapy.language.expression.call_nodes import block_key, macro_key
 from kestrapy.language.expression.nodes import Node, truth
 from kestrapy.language.expression.operators import kind
 from kestrapy.language.expression.scope import Scope
@@ -146,6 +146,28 @@ class FilterText:
 
     def expressions(self) -> Iterator[tuple[Node, frozenset[str]]]:
         yield self.filtered.node, frozenset((FILTERED,))
+        yield from _inside(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """``{% block name %}``: its text stands where it is, and wherever ``block(name)`` is."""
+
+    name: str
+    body: Body
+
+    def write(self, scope: Scope, out: list[Any]) -> None:
+        scope.assign(block_key(self.name), self.text)
+        write(self.body, scope, out)
+
+    def text(self, scope: Scope) -> str:
+        """It, rendered once more. Raises ExpressionError."""
+        out: list[Any] = []
+        with scope.nested(), scope.local({}):
+            write(self.body, scope, out)
+        return "".join(scope.text(value) for value in out)
+
+    def expressions(self) -> Iterator[tuple[Node, frozenset[str]]]:
         yield from _inside(self.body)
 
 

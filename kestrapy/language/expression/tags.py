@@ -12,6 +12,7 @@ from kestrapy.language.expression.scan import Kind, Piece, place, scan
 from kestrapy.language.expression.scope import quote
 from kestrapy.language.expression.statements import (
     FILTERED,
+    Block,
     Body,
     FilterText,
     For,
@@ -30,14 +31,21 @@ _TAG = re.compile(r"\s*(\w*)\s*")
 _FOR = re.compile(r"([^\W\d]\w*)\s+in\b")
 _SET = re.compile(r"([^\W\d]\w*)\s*=(?!=)")
 _MACRO = re.compile(r"([^\W\d]\w*)\s*\((.*)\)\s*", re.DOTALL)
+_BLOCK = re.compile(r"""([^\W\d]\w*|"[^"]*"|'[^']*')\s*$""")
 _PARAMETER = re.compile(
     r"""\s*+([^\W\d]\w*+)\s*+(?:=\s*+("(?:[^"\\]|\\.)*+"\s*+|'(?:[^'\\]|\\.)*+'\s*+|[^,'"]++))?(?:,|$)"""
 )
-ENDS = {"if": "endif", "for": "endfor", "filter": "endfilter", "macro": "endmacro"}
+ENDS = {
+    "block": "endblock",
+    "filter": "endfilter",
+    "for": "endfor",
+    "if": "endif",
+    "macro": "endmacro",
+}
 """Tags that hold others, and what closes them."""
 _BRANCHES = {"elseif": ("if",), "else": ("if", "for")}
 _OPENING = (*ENDS, "set", "raw", "verbatim")
-_TEMPLATES = ("autoescape", "block", "cache", "embed", "extends", "from", "import", "include")
+_TEMPLATES = ("autoescape", "cache", "embed", "extends", "from", "import", "include")
 
 
 @dataclass(slots=True)
@@ -92,7 +100,8 @@ class TagReader:
         elif name in _BRANCHES:
             self._branch(name, piece, offset)
         elif name in ENDS.values():
-            self._nothing_after(piece, offset)
+            if name != "endblock":  # its name may be said again
+                self._nothing_after(piece, offset)
             self._end(name, piece)
         elif name in _TEMPLATES:
             raise self._error(
@@ -113,6 +122,9 @@ class TagReader:
             opened.header = (header[1], self._output(piece, header.end()))
         elif name == "filter":
             opened.header = self._filter(piece, offset)
+        elif name == "block":
+            header = self._header(piece, _BLOCK, offset, "{% block name %}")
+            opened.header = header[1].strip("\"'")
         else:
             header = self._header(piece, _MACRO, offset, "{% macro name(argument) %}")
             opened.header = (header[1], tuple(self._parameters(piece, header)))
@@ -143,6 +155,8 @@ class TagReader:
                 self._add(For(name, items, body, bodies[1][1] if len(bodies) > 1 else ()))
             case "filter":
                 self._add(FilterText(opened.header, body))
+            case "block":
+                self._add(Block(opened.header, body))
             case _:
                 name, parameters = opened.header
                 self._add(Macro(name, parameters, body))

@@ -92,9 +92,16 @@ def test_methods(text: str, value: Any) -> None:
     assert rendered(text) == value
 
 
+def test_a_block_within_itself_ends_with_an_error() -> None:
+    with pytest.raises(ExpressionError, match="within each other"):
+        rendered("{% block a %}{{ block('a') }}{% endblock %}")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("{{ block('x') }}", "knows no block `x`"),
+        ("{% block %}{% endblock %}", "write the tag like `{% block name %}`"),
         ("{{ text.charAt(9) }}", "has no index 9"),
         ("{{ text.repeat(-1) }}", "needs 0 or more"),
         ("{{ text.repeat(1000000000) }}", "characters of output"),
@@ -113,6 +120,17 @@ def test_what_methods_refuse(text: str, message: str) -> None:
     ("text", "value"),
     [
         ("{{ 10l * 2 + 3L }}", 23),
+        ("{{ text | yaml }}", "a,b\n"),
+        ("{{ list | yaml }}", " - 3\n - 4\n"),
+        ("{{ empty | yaml }}", "[]\n"),
+        ("{% block a %}x{{ text }}{% endblock a %}-{{ block('a') }}", "xa,b-xa,b"),
+        ("{% block 'b' %}{% for i in list %}{{ i }}{% endfor %}{% endblock %}", "34"),
+        ("a {%- raw %} {{ x }} {% endraw -%} b", "a  {{ x }}  b"),
+        (
+            "{{ 'Thu, 1 Jan 1970 00:00:05 GMT'"
+            " | date('HH:mm', 'Europe/Paris', 'rfc_1123_date_time') }}",
+            "01:00",
+        ),
         ("{{ 3.14159 | numberFormat('#.##') }}", "3.14"),
         ("{{ greet('you') }}{% macro greet(name) %}hi {{ name }}{% endmacro %}", "hi you"),
         ("{{ '2024-07-01T00:00:00Z' | date('HH:mm z', timeZone='Europe/Paris') }}", "02:00 CEST"),

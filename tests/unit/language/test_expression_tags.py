@@ -41,7 +41,7 @@ def render(text: str) -> Any:
         ("{% for s in [1] %}{{ s }}{% endfor %}{{ s }}", "1Hi"),
         ("{% raw %}{{ s }}{% if %}{% endraw %}", "{{ s }}{% if %}"),
         ("{% verbatim %}{{ s }}{% endverbatim %}!", "{{ s }}!"),
-        ("{%- raw -%}  a  {%- endraw -%}  b", "ab"),
+        ("{%- raw -%}  a  {%- endraw -%}  b", "  a    b"),
         ("{% filter upper | replace({'A': 'b'}) %}a{{ s }}{% endfilter %}", "bHI"),
         ("{% macro m(a, b='x', c=1) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ m('p') }} "
          "{{ m('p', c=2) }}", "px1 px2"),

@@ -25,6 +25,15 @@ RENDER_LIMIT = 100
 """Passes of ``render`` until its text is stable."""
 
 
+def block(scope: Scope, name: Any) -> str:
+    """The text of a ``block`` tag that stands before."""
+    found = scope.variables.get(f"block {as_text(name)}")
+    if found is None:
+        raise Unfit(f"knows no block `{as_text(name)[:80]}`: it has to stand before")
+    text: str = found(scope)
+    return text
+
+
 def render(scope: Scope, to_render: Any, recursive: Any = True) -> Any:
     """A text, rendered until nothing changes any more; of a list or map, every text in it."""
     if recursive is False:
@@ -139,17 +148,20 @@ def _reading(found: Callee) -> Callee:
     return replace(found, reads=reads.get(found.name, ALL_VARIABLES))
 
 
-FUNCTIONS = tuple(
-    _reading(it)
-    for it in functions(
-        {
-            "currentEachOutput": current_each_output,
-            "fetchContext": fetch_context,
-            "printContext": print_context,
-            "render": render,
-            "renderOnce": render_once,
-            "tasksWithState": tasks_with_state,
-        }
-    )
+FUNCTIONS = (
+    *functions({"block": block}),
+    *(
+        _reading(it)
+        for it in functions(
+            {
+                "currentEachOutput": current_each_output,
+                "fetchContext": fetch_context,
+                "printContext": print_context,
+                "render": render,
+                "renderOnce": render_once,
+                "tasksWithState": tasks_with_state,
+            }
+        )
+    ),
 )
 TESTS = tuple(filters({"defined": defined}, takes_undefined=True))

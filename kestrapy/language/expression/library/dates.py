@@ -121,7 +121,8 @@ def _by_pattern(text: str, pattern: str) -> datetime:
     if "S" in pattern:
         text = re.sub(r"([.,]\d{6})\d+", r"\1", text)
     try:
-        return datetime.strptime(text, directives)
+        found = datetime.strptime(text, directives)
+        return found.replace(tzinfo=UTC) if pattern in _UTC_NAMED else found
     except (ValueError, re.error):
         raise Unfit(f"can't read `{text[:80]}` as `{pattern}`") from None
 

@@ -59,7 +59,7 @@ def is_json(scope: Scope, value: Any) -> bool:
 def to_yaml(scope: Scope, value: Any) -> str:
     scope.weigh(value)
     scope.step(len(scope.text(value)) // 16)
-    return yaml.dump(
+    text: str = yaml.dump(
         _plain(scope, value),
         Dumper=_YamlDumper,
         sort_keys=False,
@@ -67,6 +67,9 @@ def to_yaml(scope: Scope, value: Any) -> str:
         default_flow_style=False,
         width=10_000,
     )
+    if isinstance(value, list | tuple) and value:
+        return "".join(f" {line}" for line in text.splitlines(keepends=True))
+    return text.removesuffix("...\n")
 
 
 class _YamlDumper(yaml.SafeDumper):
