@@ -114,7 +114,9 @@ class Referee:
             self._ended[told.id] = told.state
         epochs = [it.epoch for it in told.attempts]
         assert epochs == sorted(set(epochs)), f"attempts of {told.id}: {epochs}"
-        for attempt in told.attempts if told.epoch else []:  # else no worker had to do with it
+        for attempt in told.attempts:
+            if not attempt.worker_id:
+                continue  # no worker had to do with it
             key, state = (told.id, attempt.epoch), attempt.histories[-1].state
             assert self._owners[key] == attempt.worker_id, f"{key} belongs to another"
             if state.is_terminal:
@@ -156,7 +158,8 @@ class Referee:
             if not run.history.current.is_terminal:
                 kind = plan.kind(run.task_id)
                 is_job = kind is Kind.RUNNABLE
-                assert kind is Kind.WORKING_DIRECTORY or (run.scope is None) == is_job
+                asks = run.asks or kind is Kind.WORKING_DIRECTORY
+                assert asks or (run.scope is None) == is_job
             if run.scope is not None and plan.kind(run.task_id) in CALLS:
                 open_now = [it for it in driver.state if it.startswith(f"s:{run.id}:")]
                 assert run.scope.open == len(open_now), f"{run.scope.open} are open of {open_now}"

@@ -20,6 +20,7 @@ ROUTES: list[Document] = [
 CONDITIONS = [
     *("{{ outputs.t1.value ?? false }}", "{{ inputs.n ?? 0 }}", "{{ taskrun.iteration == 1 }}"),
     *("{{ outputs.t2.value }}", "false"),
+    *("{{ kv('k') }}", "{{ randomInt(0, 2) == 1 }}", "{{ secret('s') == taskrun.id }}"),
 ]
 ASKED: list[list[Document]] = [
     [],
@@ -49,7 +50,7 @@ CALLS: list[Document] = [
 ]
 VALUES: list[Any] = [
     *(["a", "b", "c"], '[1, {"k": 2}]', {"x": 1, "y": None}, [], "[1, null]"),
-    *("{{ outputs.t1.value }}", "{{ [inputs.n, 'b', 'b'] }}"),
+    *("{{ outputs.t1.value }}", "{{ [inputs.n, 'b', 'b'] }}", "{{ read('values.json') }}"),
 ]
 
 

@@ -56,6 +56,12 @@ OUTCOMES = (*[State.SUCCESS] * 5, *[State.FAILED] * 3, State.WARNING, State.KILL
 SPLIT = '{"numberOfBatches":3,"prefix":"kestra:///b"}'
 """The outputs of a ForEachItem's first step."""
 OUTPUTS = (*["{}", '{"value":1}', '{"value":{"deep":[1,2]}}', SPLIT] * 3, "not JSON", "[]")
+ANSWERS = (
+    '{"runIf":false}',
+    '{"runIf":true,"properties":{"condition":true,"value":"3","values":["a","b"]}}',
+    '{"runIf":true,"properties":{"condition":false,"value":[1],"values":"[2]"}}',
+)
+"""What a worker evaluates for flowable tasks."""
 INPUTS = (*["{}"] * 10, '{"n":"7"}', '{"n":"many"}', "nothing")
 DAY = 24 * 3600 * 1000
 GROUPS = (DEFAULT_GROUP, "spare", "gpu")
@@ -171,10 +177,12 @@ class History:
 
     def _result(self) -> Command:
         run_id, epoch, worker = self._granted()
-        outcome = self.random.choice(OUTCOMES)
+        outcome, outputs = self.random.choice(OUTCOMES), self.random.choice(OUTPUTS)
+        if self.random.random() < 0.3:
+            outputs = self.random.choice(ANSWERS)
         if self.random.random() < 0.05:
             outcome = self.random.choice(list(State))
-        return Result(run_id, epoch, worker, outcome, self.random.choice(OUTPUTS), "because")
+        return Result(run_id, epoch, worker, outcome, outputs, "because")
 
     def _child_report(self) -> Command:
         run_id, epoch, worker = self._granted()

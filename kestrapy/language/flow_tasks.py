@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from kestrapy.errors import ExpressionError
-from kestrapy.language.expression import value_needs_world
+from kestrapy.language.expression import value_needs_worker
 from kestrapy.language.fields import Fields
 from kestrapy.language.flow_children import read_children
 from kestrapy.language.for_each_item import OF_SPLIT, with_steps
@@ -85,7 +85,7 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
     if not kind.kind.is_job:
         for name, value in properties.items():
-            if not (kind.kind is Kind.FOR_ITEMS and name in OF_SPLIT):  # a worker's
+            if kind.kind is Kind.FOR_ITEMS and name not in OF_SPLIT:  # of each batch
                 refuse_world(fields, name, value)
     task = Task(task_id, kind.name, properties=properties, **core)
     return with_steps(task) if kind.kind is Kind.FOR_ITEMS else task
@@ -127,17 +127,16 @@ def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
 def _read_run_if(fields: Fields) -> str:
     condition = fields.text("runIf")
     fields.problems.add_expressions((*fields.path, "runIf"), condition)
-    refuse_world(fields, "runIf", condition)
     return condition
 
 
 def refuse_world(fields: Fields, name: str, value: Any) -> None:
     """A problem of a property that the executor renders, who reads nothing but the log."""
     try:
-        if value_needs_world(value):
+        if value_needs_worker(value):
             fields.add(
                 name,
-                "it reads what only a worker can (a file, a key, the clock), and the executor"
+                "it reads what only a worker can (a file, a key, a secret), and the executor"
                 " renders it: take the value from a task's outputs",
             )
     except ExpressionError:  # it was told already

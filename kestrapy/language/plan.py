@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from kestrapy.errors import NotFound
+from kestrapy.language.expression import value_needs_worker
 from kestrapy.language.reads import Reads, reads_of
 from kestrapy.model.flow import Flow, Retry, Task
 from kestrapy.model.registry import Kind, Path, Registry
@@ -23,7 +24,8 @@ class Planned:
     parent_id: the flowable task around it, "" at the top. block, position: where among its
     siblings, from 0. loops: how many lists of values are around it. reads: of its properties,
     and its type; condition: of its runIf. retry: its own, else that of the nearest task around it
-    that has one, else the flow's.
+    that has one, else the flow's. asks_properties, asks_condition: whether only a worker can render
+    them.
     """
 
     task: Task
@@ -34,6 +36,8 @@ class Planned:
     reads: Reads
     condition: Reads
     retry: Retry | None = None
+    asks_properties: bool = False
+    asks_condition: bool = False
 
 
 class Plan:
@@ -121,6 +125,12 @@ class Plan:
         """By which a run of the task is tried again, whoever it comes from."""
         return self.planned(task_id).retry
 
+    def evaluation_reads(self, task_id: str) -> Reads:
+        """Of all that a worker may evaluate of a task: its runIf too."""
+        planned = self.planned(task_id)
+        names = sorted({*planned.reads.names, *planned.condition.names})
+        return Reads(tuple(names), planned.reads.outputs + planned.condition.outputs)
+
     def reads(self, task_id: str) -> Reads:
         return self.planned(task_id).reads
 
@@ -153,7 +163,18 @@ class Plan:
                 reads = self._reads_of_job(task)
                 condition = reads_of(task.run_if)
                 tried = task.retry or retry
-                yield Planned(task, parent_id, block, position, around, reads, condition, tried)
+                yield Planned(
+                    task,
+                    parent_id,
+                    block,
+                    position,
+                    around,
+                    reads,
+                    condition,
+                    tried,
+                    asks_properties=value_needs_worker(task.properties),
+                    asks_condition=value_needs_worker(task.run_if),
+                )
                 yield from self._level(task, task.id, around, tried)
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kestrapy.errors import DeclarationRefused, ExpressionError, FlowRefused, Problem
-from kestrapy.language.expression import has_expression, names_of, value_needs_world
+from kestrapy.language.expression import has_expression, names_of
+from kestrapy.language.expression.template import value_needs_world
 from kestrapy.language.fields import Fields, plain
 from kestrapy.language.problems import Problems, near, shown
 from kestrapy.language.yaml_source import Path, parse

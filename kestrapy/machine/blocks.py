@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-from kestrapy.machine import directories, flowables, subflows, task_runs, transitions
+from kestrapy.machine import directories, evaluations, flowables, subflows, task_runs, transitions
 from kestrapy.machine.entities import TaskRun
 from kestrapy.machine.lists import ROOT, Start, TaskList
 from kestrapy.machine.turn import Turn
@@ -46,10 +46,11 @@ def _start(tasks: TaskList) -> list[int]:
     while not turn.execution(tasks.execution_id).killing:
         start = tasks.next()
         if start is None:
+            _ask_again(tasks)
             break
         tasks.take(start)
         run = _create(tasks, start)
-        ended = _begin(turn, run, tasks.plan.kind(run.task_id))
+        ended = _prepare(turn, run, tasks.plan.kind(run.task_id))
         run = turn.run(run.execution_id, run.ordinal)
         if ended is not None and not directories.go_on(turn, run, ended):
             end(turn, run, ended)
@@ -70,13 +71,29 @@ def _create(tasks: TaskList, start: Start) -> TaskRun:
     return task_runs.create(turn, tasks.execution_id, start.task.id, tasks.owner, value, iteration)
 
 
-def _begin(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
+def _ask_again(tasks: TaskList) -> None:
+    """Whether the owner's loop goes on is a worker's to say."""
+    if not tasks.is_asking or tasks.run.scope is None:
+        return
+    failed = evaluations.ask(tasks.turn, tasks.run, evaluations.REPEAT)
+    if failed is not None:
+        evaluations.give_up(tasks.turn, tasks.run, failed)
+
+
+def _prepare(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
+    """-> the state in which it ends at once; None: it goes on, or waits for what is asked."""
+    if kind is Kind.WORKING_DIRECTORY:
+        task_runs.create_inside(turn, run)
+    if evaluations.is_needed(turn, run):
+        return evaluations.ask(turn, run, evaluations.BEGIN)
+    return begin(turn, run, kind)
+
+
+def begin(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
     """-> the state in which it ends at once; None: it goes on."""
     ended = flowables.skip(turn, run)
     if ended is not None:
         return ended
-    if kind is Kind.WORKING_DIRECTORY:
-        task_runs.create_inside(turn, run)
     if kind.is_job:
         return task_runs.submit(turn, run)
     if kind in CALLS:

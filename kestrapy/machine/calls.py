@@ -16,8 +16,10 @@ from kestrapy.language.expression import render_value
 from kestrapy.language.expression.scope import Scope as Rendering
 from kestrapy.language.temporals import epoch_ms
 from kestrapy.language.values import is_true, labels_from
+from kestrapy.machine import flowables
 from kestrapy.machine.commands import ExecutionSubmitted, Parent, TriggerFired
 from kestrapy.machine.entities import Child, Execution, TaskRun, child_key
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import CORRELATION_ID, SYSTEM_LABELS
@@ -96,9 +98,11 @@ def _rendered(
     turn: Turn, run: TaskRun, variables: Mapping[str, Any], *names: str
 ) -> dict[str, Any]:
     """Properties of its task; those that aren't there are left out."""
+    if (evaluated := flowables.answered(run, names)) is not None:
+        return evaluated
     given = _properties(turn, run)
     wanted = {name: given[name] for name in names if given.get(name) is not None}
-    rendered: dict[str, Any] = render_value(wanted, variables)
+    rendered: dict[str, Any] = render_value(wanted, variables, FoldWorld(turn.at, run.id))
     return rendered
 
 
@@ -106,7 +110,7 @@ def is_set(turn: Turn, run: TaskRun, name: str, default: bool) -> bool:
     """A flag among its task's properties."""
     value = _properties(turn, run).get(name)
     if isinstance(value, str):
-        value = _rendered(turn, run, variables_here(turn, run), name)[name]
+        value = _rendered(turn, run, variables_here(turn, run), name).get(name)
     return default if value is None else is_true(value)
 
 

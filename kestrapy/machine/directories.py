@@ -183,5 +183,5 @@ def go_on(turn: Turn, run: TaskRun, ended: State) -> bool:
     history = run.history
     if history.current is not State.RUNNING:
         history = transitions.enter(transitions.TASK_RUN, history, State.RUNNING, turn.at)
-    turn.put_run(replace(run, history=history, scope=scope, worker_id="", due=0))
+    turn.put_run(replace(run, history=history, scope=scope, worker_id="", due=0, asks=""))
     return True

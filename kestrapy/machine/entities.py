@@ -141,6 +141,8 @@ class TaskRun(Entity, frozen=True):
 
     value, iteration: of a task that runs once for each value; iteration -1 where there is none.
     earlier: ordinal of the run of the same task before this one, -1 for none.
+    asks: what a worker is to evaluate for it, see ``evaluations``; its scope is aside meanwhile.
+    answers: what it gave, JSON object; empty: nothing was asked.
     inside: of a task of a WorkingDirectory, whose job runs it; its epoch is the directory's, 0
     before it has begun.
     """
@@ -171,6 +173,9 @@ class TaskRun(Entity, frozen=True):
     iteration: int = -1
     earlier: int = -1
     inside: bool = False
+    asks: str = ""
+    aside: Scope | None = None
+    answers: str = ""
 
     @property
     def id(self) -> str:

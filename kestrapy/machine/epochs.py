@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from kestrapy.machine import blocks, directories, endings, groups, sweeps, task_runs
+from kestrapy.machine import blocks, directories, endings, evaluations, groups, sweeps, task_runs
 from kestrapy.machine.commands import (
     Claimed,
     PublishAgain,
@@ -62,12 +62,33 @@ def result(turn: Turn, command: Result) -> None:
     run = _find(turn, command.task_run_id)
     if run is None or not task_runs.is_owned_by(run, command.epoch, command.worker_id):
         return
-    go_on(turn, run, task_runs.accept(turn, run, command))
+    if run.asks:
+        _answered(turn, run, command)
+    else:
+        go_on(turn, run, task_runs.accept(turn, run, command))
+
+
+def _answered(turn: Turn, run: TaskRun, command: Result) -> None:
+    """A worker has evaluated what a run asked: it begins, or its loop goes on."""
+    begins = run.asks == evaluations.BEGIN
+    ended = evaluations.take(turn, run, command)
+    run = turn.run(run.execution_id, run.ordinal)
+    if ended is None and is_killed(turn, run):
+        ended = State.KILLED if begins else sweeps.kill_run(turn, run)
+    elif ended is None and begins:
+        kind = turn.plan(turn.execution(run.execution_id)).kind(run.task_id)
+        ended = blocks.begin(turn, run, kind)
+    run = turn.run(run.execution_id, run.ordinal)
+    go_on(turn, run, ended)
+    if ended is None and run.scope is not None:
+        endings.advance(turn, run.execution_id, run.ordinal)
 
 
 def task_reported(turn: Turn, command: TaskReport) -> None:
     run = _find(turn, command.task_run_id)
-    if run is not None and task_runs.is_owned_by(run, command.epoch, command.worker_id):
+    if run is None or run.asks:
+        return
+    if task_runs.is_owned_by(run, command.epoch, command.worker_id):
         directories.report(turn, run, command)
 
 
@@ -127,6 +148,6 @@ def go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:
     if ended is None:
         return
     run, owner = turn.run(run.execution_id, run.ordinal), run.ordinal
-    if not directories.go_on(turn, run, ended):
+    if not (directories.go_on(turn, run, ended) or evaluations.give_up(turn, run, ended)):
         owner = blocks.end(turn, run, ended)
     endings.advance(turn, run.execution_id, owner)

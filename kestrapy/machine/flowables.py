@@ -6,7 +6,7 @@ start is decided by ``blocks``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -27,11 +27,12 @@ from kestrapy.machine.entities import (
     content_key,
     values_key,
 )
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.outputs import LogEntry
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.registry import Kind
-from kestrapy.model.state import State
+from kestrapy.model.state import State, StateHistory
 
 VALUES_LIMIT = 4_000_000
 """Bytes of the values that one run goes through: they are kept as long as it runs."""
@@ -46,6 +47,8 @@ def skip(turn: Turn, run: TaskRun) -> State | None:
     planned = plan.planned(run.task_id)
     if not planned.task.run_if:
         return None
+    if run.answers:
+        return None if _answers(run).get("runIf") else State.SKIPPED
     try:
         condition = _rendered(turn, run, planned.task.run_if, planned.condition)
         return None if is_true(condition) else State.SKIPPED
@@ -58,8 +61,7 @@ def begin(turn: Turn, run: TaskRun) -> State | None:
     """From here on it runs. -> FAILED where it can't be told what it is to do; another state where
     it is done at once.
     """
-    history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
-    run = turn.put_run(replace(run, history=history, scope=Scope()))
+    run = turn.put_run(replace(run, history=running(turn, run), scope=Scope()))
     kind = turn.plan(turn.execution(run.execution_id)).kind(run.task_id)
     try:
         if kind in _DEEDS:
@@ -70,6 +72,13 @@ def begin(turn: Turn, run: TaskRun) -> State | None:
         fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
         return State.FAILED
     return None
+
+
+def running(turn: Turn, run: TaskRun) -> StateHistory:
+    """Its history, RUNNING by now: it is already where a worker has evaluated something for it."""
+    if run.state is State.RUNNING:
+        return run.history
+    return transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
 
 
 def fail(turn: Turn, run: TaskRun, reason: str) -> None:
@@ -115,11 +124,27 @@ def stop(turn: Turn, execution_id: str, state: State, again: int = 0) -> None:
 
 def _rendered(turn: Turn, run: TaskRun, value: Any, reads: Reads) -> Any:
     execution = turn.execution(run.execution_id)
-    return render_value(value, variables_of(turn, execution, turn.plan(execution), reads, run))
+    variables = variables_of(turn, execution, turn.plan(execution), reads, run)
+    return render_value(value, variables, FoldWorld(turn.at, run.id))
+
+
+def _answers(run: TaskRun) -> dict[str, Any]:
+    """What a worker has evaluated for the run: runIf, and its task's properties."""
+    return msgspec.json.decode(run.answers, type=dict[str, Any])
+
+
+def answered(run: TaskRun, names: Iterable[str]) -> dict[str, Any] | None:
+    """Properties of its task as a worker has rendered them; None where none did."""
+    given = _answers(run).get("properties") if run.answers else None
+    if not isinstance(given, dict):
+        return None
+    return {name: given[name] for name in names if given.get(name) is not None}
 
 
 def _properties(turn: Turn, run: TaskRun, *names: str) -> dict[str, Any]:
     """Some of its task's properties, rendered; those that aren't there are left out."""
+    if (evaluated := answered(run, names)) is not None:
+        return evaluated
     plan = turn.plan(turn.execution(run.execution_id))
     given = plan.task(run.task_id).properties
     wanted = {name: given[name] for name in names if given.get(name) is not None}
@@ -198,8 +223,9 @@ def _start_loop(turn: Turn, run: TaskRun) -> None:
 def repeat(turn: Turn, run: TaskRun) -> None:
     """A round of a loop is over: it waits for the next one, or ends."""
     scope = run.scope or Scope()
+    answers, run = run, replace(run, answers="")
     try:
-        given = _properties(turn, run, "condition", "checkFrequency", "failOnMaxReached")
+        given = _properties(turn, answers, "condition", "checkFrequency", "failOnMaxReached")
         limits = given.get("checkFrequency") or {}
         if is_true(given.get("condition")):
             turn.put_run(replace(run, scope=replace(scope, rounds=0)))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from kestrapy.language.plan import LISTENERS, Plan
-from kestrapy.machine import flowables
+from kestrapy.machine import evaluations, flowables
 from kestrapy.machine.entities import Scope, TaskRun
 from kestrapy.machine.turn import Turn
 from kestrapy.model.flow import Task
@@ -84,8 +84,13 @@ class TaskList:
 
     def next(self) -> Start | None:
         """What may start now. Enters the next block when one is over."""
+        if self.is_asking:
+            return None
         while not self.scope.open and self._is_over():
             if self._goes_round():
+                if evaluations.is_needed_again(self.turn, self.run):
+                    self.turn.put_run(replace(self.run, asks=evaluations.REPEAT))
+                    return None
                 flowables.repeat(self.turn, self.run)
                 continue
             following = self._following()
@@ -131,7 +136,7 @@ class TaskList:
     def end(self) -> State | None:
         """In which state its owner ends; None while something is open or still to start."""
         execution, scope = self.turn.execution(self.execution_id), self.scope
-        if scope.open:
+        if scope.open or self.is_asking:
             return None
         if execution.killing:
             if self.owner != ROOT and self.run.state is State.PAUSED:
@@ -150,6 +155,11 @@ class TaskList:
         if state is not State.RETRIED or self.owner == ROOT:
             return state
         return State.FAILED if self.scope.failed else State.KILLED
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a worker has to say how it goes on."""
+        return self.owner != ROOT and bool(self.run.asks)
 
     @property
     def _is_main(self) -> bool:

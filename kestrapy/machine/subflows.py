@@ -47,8 +47,7 @@ _encode = msgspec.json.Encoder().encode
 
 def begin(turn: Turn, run: TaskRun) -> State | None:
     """From here on it runs. -> the state in which it ends at once; None: it waits for children."""
-    history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
-    run = turn.put_run(replace(run, history=history, scope=Scope(), due=0))
+    run = turn.put_run(replace(run, history=flowables.running(turn, run), scope=Scope(), due=0))
     try:
         if turn.plan(turn.execution(run.execution_id)).kind(run.task_id) is Kind.BATCHES:
             return _begin_batches(turn, run)

@@ -38,8 +38,8 @@ from kestrapy.machine.retry import retry_delay
 from kestrapy.machine.routing import Route
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
-from kestrapy.model.flow import Retry
-from kestrapy.model.registry import Kind
+from kestrapy.model.flow import Retry, Task
+from kestrapy.model.registry import EVALUATION, Kind
 from kestrapy.model.state import State, begin
 from kestrapy.model.worker_group import DEFAULT_LANE, Fallback
 
@@ -176,7 +176,10 @@ def publish(turn: Turn, run: TaskRun, partition: int = -1) -> None:
 def _job_of(turn: Turn, run: TaskRun) -> Job:
     execution = turn.execution(run.execution_id)
     plan = turn.plan(execution)
-    task, reads = plan.task(run.task_id), plan.reads(run.task_id)
+    task, reads, text = plan.task(run.task_id), plan.reads(run.task_id), ""
+    if run.asks:
+        task, reads = _evaluation(task, plan.kind(run.task_id)), plan.evaluation_reads(run.task_id)
+        text = _encode_text(task).decode()
     if turn.content(run.execution_id).parent is not None:
         reads = reads._replace(names=tuple(sorted({*reads.names, *STARTER})))
     variables = variables_of(turn, execution, plan, reads, run)
@@ -191,15 +194,22 @@ def _job_of(turn: Turn, run: TaskRun) -> Job:
         task_type=task.type,
         worker_group=run.group,
         attempt=run.failures + 1,
-        task=plan.job_text(run.task_id),
+        task=text or plan.job_text(run.task_id),
         variables=_encode_text(variables).decode(),
         values=list(values_of(turn, run)),
         children=_children_of(run, plan),
     )
 
 
+def _evaluation(task: Task, kind: Kind) -> Task:
+    """What a worker evaluates of a task: its runIf, and the properties of a flowable one."""
+    properties = {} if kind.is_job else task.properties
+    asked = {"runIf": task.run_if, "properties": properties}
+    return Task(task.id, EVALUATION, properties=asked)
+
+
 def _children_of(run: TaskRun, plan: Plan) -> list[str]:
-    if plan.kind(run.task_id) is not Kind.WORKING_DIRECTORY:
+    if run.asks or plan.kind(run.task_id) is not Kind.WORKING_DIRECTORY:
         return []
     count = len(plan.tasks(run.task_id, directories.TASKS))
     return [f"{run.execution_id}-{run.ordinal + 1 + place}" for place in range(count)]
@@ -326,7 +336,7 @@ def accept(turn: Turn, run: TaskRun, result: Result) -> State | None:
     ):
         state = State.FAILED
     outputs, error = result.outputs, result.error
-    if problem := _problem_of(outputs):
+    if problem := problem_of(outputs):
         state, outputs, error = State.KILLED if killing else State.FAILED, "{}", error or problem
     run = end_attempt(turn, run, state)
     failures = run.failures + (state is State.FAILED)
@@ -342,7 +352,7 @@ def accept(turn: Turn, run: TaskRun, result: Result) -> State | None:
     return state
 
 
-def _problem_of(outputs: str) -> str:
+def problem_of(outputs: str) -> str:
     """Why a worker's outputs can't be kept, empty where they can: other tasks' expressions read
     them.
     """

@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+EVALUATION = "io.kestrapy.core.Evaluate"
+"""The type of a job that evaluates expressions for the executor; no flow may name it."""
 Path = tuple[str, ...]
 """A variable's name, and those of what is in it, such as ("taskrun", "value")."""
 

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from kestrapy.errors import NotFound
 from kestrapy.language.for_each_item import BATCHES, MERGE, SPLIT
 from kestrapy.model.flow import Task
-from kestrapy.model.registry import Kind, Path, Registry, TaskType, index
+from kestrapy.model.registry import EVALUATION, Kind, Path, Registry, TaskType, index
 from kestrapy.plugins.tasks import kv, state
 from kestrapy.plugins.tasks.debug import EchoProperties, EchoTask, ReturnProperties, ReturnTask
+from kestrapy.plugins.tasks.evaluate import EvaluateProperties, EvaluateTask
 from kestrapy.plugins.tasks.execution import (
     AssertProperties,
     AssertTask,
@@ -221,6 +222,7 @@ _RUNNABLES = [
     Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
     *_SCRIPT_TYPES,
     *_STEPS,
+    Runnable(EVALUATION, (), EvaluateProperties, EvaluateTask(), hidden=True),
 ]
 _DIRECTORY = Runnable(
     f"{_CORE}.flow.WorkingDirectory",

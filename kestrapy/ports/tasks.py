@@ -64,6 +64,9 @@ class TaskContext(Protocol):
     def log(self, level: str, message: str) -> None:
         """TRACE, DEBUG, INFO, WARN or ERROR."""
 
+    def masked(self, text: str) -> str:
+        """A text with stars instead of each secret that the run has seen."""
+
     def log_lines(self, execution_id: str) -> Iterator[LogEntry]:
         """What an execution's tasks logged, in order. Raises UserError for what is no id."""
 

@@ -10,6 +10,7 @@ import msgspec
 from kestrapy.adapters.process.launcher import SupervisorLauncher, serve_launcher
 from kestrapy.machine.outputs import Job
 from kestrapy.model.flow import Task
+from kestrapy.model.registry import EVALUATION
 from kestrapy.plugins.registry import Runnable, runnable_of
 from kestrapy.ports.processes import Process
 from kestrapy.servers.worker.directory import DirectoryRun
@@ -36,7 +37,7 @@ class FlowTestRunner:
 
     def start(self, job: Job, sinks: JobSinks, traceparent: str) -> RunningJob:
         deadline = self._deadline(job)
-        chosen = self.results.take(job.task_id)
+        chosen = None if job.task_type == EVALUATION else self.results.take(job.task_id)
         if chosen is not None:
             ends = self._clock.monotonic() + chosen.takes
             run: RunningJob = ChosenRun(self._clock, chosen.outcome, ends, deadline)
@@ -84,7 +85,7 @@ class TestTypes:
 
     def __call__(self, task: Task) -> Runnable:
         found = self._stand_ins.get(task.type) or runnable_of(task)
-        chosen = self._results.take(task.id)
+        chosen = None if task.type == EVALUATION else self._results.take(task.id)
         if chosen is None:
             return found
         return found._replace(task=ChosenTask(chosen), takes_properties=False, instant=False)

@@ -13,7 +13,7 @@ from kestrapy.language.expression.template import (
     compile_template,
     has_expression,
     render_value,
-    value_needs_world,
+    value_needs_worker,
 )
 from kestrapy.language.expression.world import World
 
@@ -26,5 +26,5 @@ __all__ = [
     "names_of",
     "render_value",
     "select",
-    "value_needs_world",
+    "value_needs_worker",
 ]

@@ -49,7 +49,8 @@ class Callee:
 
     call: takes the scope and the values of the arguments, in the order of parameters. Raises Unfit.
     parameters: names, in order. defaults: of the last ones. variadic: more values may follow.
-    reads: variables beside its arguments. needs_world: whether only a worker can call it.
+    reads: variables beside its arguments. needs_world: whether it reads more
+    than variables; decidable: no more than time and chance, which a fold decides by itself.
     takes_undefined: a missing operand is null to it.
     """
 
@@ -60,6 +61,7 @@ class Callee:
     variadic: bool = False
     reads: tuple[tuple[str, ...], ...] = ()
     needs_world: bool = False
+    decidable: bool = False
     takes_undefined: bool = False
 
     def arrange(self, named: Mapping[str, Any], placed: tuple[Any, ...], default: Any) -> list[Any]:
@@ -101,11 +103,14 @@ def filters(
 
 
 def functions(
-    functions: Mapping[str, Callable[..., Any]], *, needs_world: bool = False
+    functions: Mapping[str, Callable[..., Any]],
+    *,
+    needs_world: bool = False,
+    decidable: bool = False,
 ) -> Iterator[Callee]:
     """A Callee per name, with the parameters that the callable declares after the scope."""
     for name, function in functions.items():
-        yield _declared(name, function, 1, needs_world=needs_world)
+        yield _declared(name, function, 1, needs_world=needs_world, decidable=decidable)
 
 
 def _declared(name: str, function: Callable[..., Any], skip: int, **flags: Any) -> Callee:

@@ -35,13 +35,14 @@ def paths_of(tree: Node) -> Iterator[Path]:
         todo += keys
 
 
-def needs_world(tree: Node) -> bool:
-    """Whether it calls what only a worker can."""
+def needs_world(tree: Node, *, decidable: bool = True) -> bool:
+    """Whether it calls what reads the world. decidable: also what a fold decides by itself."""
     todo = [tree]
     while todo:
         node = todo.pop()
         if isinstance(node, Call) and node.callee.needs_world:
-            return True
+            if decidable or not node.callee.decidable:
+                return True
         todo += node.parts()
     return False
 

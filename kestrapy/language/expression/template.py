@@ -23,13 +23,15 @@ KEPT_LENGTH = 1_000
 class Template:
     """A compiled template. parts: text, expressions and tags in turn.
 
-    needs_world: whether only a worker can render it. Where ``render`` is given text that reads the
+    needs_world: whether it reads more than variables; needs_worker: more than time and chance,
+    which a fold decides by itself. Where ``render`` is given text that reads the
     world this is false; the executor then meets WorldNeeded.
     """
 
     parts: Body
     paths: tuple[Path, ...]
     needs_world: bool = False
+    needs_worker: bool = False
     has_tags: bool = False
 
     def render(self, variables: Mapping[str, Any], world: World | None = None) -> Any:
@@ -77,7 +79,8 @@ def compile_template(text: str) -> Template:
     trees = [it for part in parts if not isinstance(part, str) for it in part.expressions()]
     paths = {path for node, local in trees for path in paths_of(node) if path[0] not in local}
     world = any(needs_world(node) for node, _ in trees)
-    return Template(parts or ("",), tuple(sorted(paths)), world, not plain)
+    worker = any(needs_world(node, decidable=False) for node, _ in trees)
+    return Template(parts or ("",), tuple(sorted(paths)), world, worker, not plain)
 
 
 def _compile_again(text: str) -> Template:
@@ -96,11 +99,19 @@ def render_value(value: Any, variables: Mapping[str, Any], world: World | None =
 
 
 def value_needs_world(value: Any) -> bool:
-    """Whether an expression anywhere in a JSON value can be rendered by a worker alone.
+    """Whether an expression anywhere in a JSON value reads more than variables.
 
     Raises ExpressionError for one that can't be compiled.
     """
     return any(compile_template(text).needs_world for text in strings_of(value))
+
+
+def value_needs_worker(value: Any) -> bool:
+    """Whether an expression anywhere in a JSON value reads more of the world than time and chance.
+
+    Raises ExpressionError for one that can't be compiled.
+    """
+    return any(compile_template(text).needs_worker for text in strings_of(value))
 
 
 def _render(value: Any, scope: Scope) -> Any:

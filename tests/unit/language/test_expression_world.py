@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from kestrapy.errors import ExpressionError, UserError
-from kestrapy.language.expression import compile_template, render_value, value_needs_world
+from kestrapy.language.expression import compile_template, render_value
 from kestrapy.language.expression.registry import FUNCTIONS
 from kestrapy.language.expression.scope import WorldNeeded
+from kestrapy.language.expression.template import value_needs_world
 
 CALLS = {
     "decrypt": "decrypt('k', 'cba')",

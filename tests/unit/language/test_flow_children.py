@@ -92,12 +92,6 @@ def test_old_names_of_types_are_known() -> None:
             "tasks[0].tasks",
             "t: Cyclic dependency detected: a, b",
         ),
-        (
-            f"type: if\n  condition: '{{{{ now() }}}}'\n  then: [{A}]",
-            "tasks[0].condition",
-            "worker",
-        ),
-        ("type: log\n  message: m\n  runIf: '{{ now() }}'", "tasks[0].runIf", "only a worker"),
         ("type: pause\n  behavior: STOP", "tasks[0].behavior", "STOP"),
         ("type: pause\n  onResume: [{id: x, type: STRING}]", "tasks[0].onResume", "not supported"),
         ("type: pause\n  pauseDuration: soon", "tasks[0].pauseDuration", "no duration"),

@@ -159,8 +159,8 @@ def decrypt(scope: Scope, key: Any, encrypted: Any) -> str:
     return scope.world("decrypt").decrypt(as_text(key), as_text(encrypted))
 
 
-FUNCTIONS = tuple(
-    functions(
+FUNCTIONS = (
+    *functions(
         {
             "decrypt": decrypt,
             "encrypt": encrypt,
@@ -169,18 +169,24 @@ FUNCTIONS = tuple(
             "fileSize": file_size,
             "fileURI": file_uri,
             "http": http,
-            "id": id_,
             "isFileEmpty": is_file_empty,
-            "ksuid": ksuid,
             "kv": kv,
-            "nanoId": nano_id,
-            "now": now,
-            "randomInt": random_int,
             "randomPort": random_port,
             "read": read,
             "secret": secret,
+        },
+        needs_world=True,
+    ),
+    *functions(
+        {
+            "id": id_,
+            "ksuid": ksuid,
+            "nanoId": nano_id,
+            "now": now,
+            "randomInt": random_int,
             "uuid": uuid_,
         },
         needs_world=True,
-    )
+        decidable=True,
+    ),
 )

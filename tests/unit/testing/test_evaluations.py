@@ -1,0 +1,46 @@
+"""Conditions and values that read the world, with a real worker."""
+
+from __future__ import annotations
+
+from kestrapy.testing import FlowTest
+from tests.unit.testing.test_flow_test import flow, ret
+
+CORE = "io.kestra.plugin.core"
+
+
+def when(condition: str) -> str:
+    then = ret("yes")
+    return f'{{id: if, type: {CORE}.flow.If, condition: "{condition}", then: [{then}]}}'
+
+
+def put(value: str) -> str:
+    return f"{{id: put, type: {CORE}.kv.Set, key: k, value: '{value}'}}"
+
+
+def test_a_condition_over_a_pair_of_the_namespace() -> None:
+    with FlowTest(flow(put("go"), when("{{ kv('k') == 'go' }}"))) as test:
+        execution = test.run()
+    assert [run.task_id for run in execution.task_runs] == ["put", "if", "yes"]
+    assert execution["if"].outputs == {"evaluationResult": True}
+
+
+def test_a_condition_over_a_secret_input() -> None:
+    head = "inputs:\n  - {id: s, type: SECRET}"
+    with FlowTest(flow(when("{{ inputs.s == 'open' }}"), head=head)) as test:
+        assert "yes" in test.run({"s": "open"})
+        assert "yes" not in test.run({"s": "shut"})
+
+
+def test_a_value_that_shows_a_secret_fails_without_telling_it() -> None:
+    case = f"cases: {{open: [{ret('a')}]}}, defaults: [{ret('b')}]"
+    switch = f"{{id: sw, type: {CORE}.flow.Switch, value: '{{{{ inputs.s }}}}', {case}}}"
+    with FlowTest(flow(switch, head="inputs:\n  - {id: s, type: SECRET}")) as test:
+        execution = test.run({"s": "hidden-text"})
+    assert execution.state == "FAILED" and "gives a secret" in execution["sw"].error
+    assert "hidden-text" not in "".join([*execution.messages(), execution["sw"].error])
+
+
+def test_a_missing_pair_fails_the_task_that_asks() -> None:
+    with FlowTest(flow(when("{{ kv('nothing') }}"))) as test:
+        execution = test.run()
+    assert execution.state == "FAILED" and "nothing" in execution["if"].error
