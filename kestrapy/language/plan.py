@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -143,7 +144,7 @@ class Plan:
 
     def _reads_of_job(self, task: Task) -> Reads:
         """Of the properties of a task, and its type; of a WorkingDirectory also of its tasks."""
-        own = reads_of(task.properties)
+        own = reads_of(_rendered_here(task, self._kinds[task.type].kind))
         names = {*own.names, *self._kinds[task.type].reads}
         if self._kinds[task.type].kind is Kind.WORKING_DIRECTORY:
             children = [it for it in task.tasks if not it.disabled]
@@ -176,6 +177,15 @@ class Plan:
                     asks_condition=value_needs_worker(task.run_if),
                 )
                 yield from self._level(task, task.id, around, tried)
+
+
+def _rendered_here(task: Task, kind: Kind) -> dict[str, Any]:
+    """Its properties, but for those that are rendered elsewhere: a Subflow's outputs, by what it
+    runs.
+    """
+    if kind is not Kind.SUBFLOW:
+        return task.properties
+    return {name: value for name, value in task.properties.items() if name != "outputs"}
 
 
 def _in_directory(name: Path) -> Iterator[Path]:

@@ -16,6 +16,7 @@ from kestrapy.language.yaml_source import Path, parse, path_text
 _BLOCKS = ("tasks", "errors", "finally", "afterExecution", "listeners")
 _OF_ITEMS = ("split", "items", "merge")
 """Ends of the ids of task runs that a ForEachItem has beside its own."""
+_CALLS = (".flow.Subflow", ".flows.Flow", "subflow")
 _COUNTS_ON_IT = re.compile(r"\?\?|\bdefault\b|\bdefined\b|\bempty\b")
 """What an expression says where it knows that something may be missing."""
 
@@ -77,8 +78,10 @@ def _templates(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
         if has_expression(value):
             yield path, value
     elif isinstance(value, dict):
+        calls = str(value.get("type")).endswith(_CALLS)
         for key, item in value.items():
-            yield from _templates(item, (*path, key))
+            if not (calls and key == "outputs"):  # the flow that it runs has these tasks
+                yield from _templates(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _templates(item, (*path, index))

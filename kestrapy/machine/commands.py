@@ -160,9 +160,12 @@ class Returned(Public, frozen=True):
 
 
 class KillRequested(Public, frozen=True):
-    """End an execution: its running tasks are killed, nothing more is started."""
+    """End an execution: its running tasks are killed, nothing more is started. cascade: what its
+    subflows run is killed too, else these go on by themselves.
+    """
 
     execution_id: str
+    cascade: bool = True
 
 
 class ResumeRequested(Public, frozen=True):

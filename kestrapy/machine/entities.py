@@ -73,7 +73,8 @@ class Execution(Entity, frozen=True):
     are. ends_as: with killing, the state that follows. outputs: JSON object, once it has ended.
     due: epoch ms of the ``ExecutionDue`` that is wanted, 0 for none. again: with ends_as RETRIED,
     when the next try begins, epoch ms. limited: it has asked for a slot, which it gives back at its
-    end. waits_for: for people, why it is QUEUED.
+    end. waits_for: for people, why it is QUEUED. spares: its kill leaves the executions alone that
+    its task runs have started.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Execution(Entity, frozen=True):
     again: int = 0
     limited: bool = False
     waits_for: str = ""
+    spares: bool = False
 
 
 class Content(Entity, frozen=True):

@@ -194,6 +194,7 @@ def _kill(turn: Turn, command: KillRequested) -> None:
     elif isinstance(execution, Execution) and execution.history.current is not State.KILLED:
         if execution.history.current in endings.NOT_BEGUN:
             return endings.end(turn, execution.id, State.KILLED)
+        turn.put_execution(replace(execution, spares=not command.cascade))
         flowables.stop(turn, execution.id, State.KILLED)
         endings.kill_rest(turn, execution.id)
 

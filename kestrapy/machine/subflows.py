@@ -275,7 +275,8 @@ def due(turn: Turn, run: TaskRun) -> State | None:
 
 def kill(turn: Turn, run: TaskRun) -> TaskRun:
     """Ask for the end of the children that it waits for, a page of them; it ends once all have
-    reported. Those that it does not wait for are left alone. -> the run as it is then
+    reported. Those that it does not wait for, or that the kill spares, are left alone. -> the run
+    as it is then
     """
     scope = run.scope or Scope()
     if scope.open:
@@ -285,12 +286,12 @@ def kill(turn: Turn, run: TaskRun) -> TaskRun:
 
 def _kill_page(turn: Turn, run: TaskRun, scope: Scope) -> None:
     """From the iteration before ``rounds`` on, downwards."""
-    left = max(scope.rounds - PAGE, 0)
+    left, spares = max(scope.rounds - PAGE, 0), turn.execution(run.execution_id).spares
     for iteration in range(left, scope.rounds) if scope.size else (calls.ALONE,):
         child = turn.get(child_key(run.id, iteration), Child)
         if child is None:
             continue
-        if child.waits:
+        if child.waits and not spares:
             turn.emit(KillRequested(child.execution_id), run.execution_id)
         else:
             turn.drop(child_key(run.id, iteration))

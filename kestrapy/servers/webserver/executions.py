@@ -116,13 +116,13 @@ class ExecutionEndpoints:
         self,
         execution_id: str,
         request: Request,
-        _query: Annotated[KillParameters, Query()],
+        query: Annotated[KillParameters, Query()],
     ) -> Response:
         """End an execution. Its running tasks are killed, nothing more is started."""
         found = await self.found(execution_id, request)
         if found.snapshot.state.is_terminal:
             raise Conflict(f"execution {execution_id} has ended: {found.snapshot.state}")
-        message = self._web.router.message(KillRequested(execution_id=execution_id))
+        message = self._web.router.message(KillRequested(execution_id, query.is_on_kill_cascade))
         await run_in_threadpool(self._web.sender.send, message)
         return answer({"message": f"execution {execution_id} will be killed"}, 202)
 

@@ -76,8 +76,7 @@ class ExecutionSearchParameters(Paged):
 
 class KillParameters(Parameters):
     is_on_kill_cascade: bool = Field(
-        True,
-        description="As Kestra's clients send it; nothing changes while there are no subflows.",
+        True, description="Whether what its subflows run is killed too."
     )
 
 

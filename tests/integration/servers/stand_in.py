@@ -46,6 +46,7 @@ class StandIn:
         for topic in (topics.requests, topics.executions, topics.admission):
             self._reader.assign({Partition(topic, it): 0 for it in range(topics.shards)})
         self._flows: dict[str, Entity] = {}
+        self.kills: list[KillRequested] = []
         self._submitted: dict[str, ExecutionSubmitted] = {}
         self._number = 0
         self.task_state = State.RUNNING
@@ -106,6 +107,7 @@ class StandIn:
             case ResumeRequested():
                 self.end(execution_of(command.task_run_id))
             case KillRequested():
+                self.kills.append(command)
                 self.end(command.execution_id, State.KILLED)
 
     def _event(self, execution_id: str, *states: State) -> None:

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from kestrapy.machine.commands import KillRequested
 from kestrapy.machine.outputs import MetricEntry, TriggerEvent
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
@@ -287,6 +288,15 @@ def test_an_execution_is_killed(client: httpx.Client) -> None:
     unknown = derive_execution_id(0, 1000, "long ago")
     assert client.delete(f"/executions/{unknown}/kill").status_code == 404
     assert client.get("/executions/nonsense").status_code == 404
+
+
+def test_a_kill_may_spare_subflows(site: Site, client: httpx.Client) -> None:
+    save(client)
+    for spare, query in ((False, ""), (True, "?isOnKillCascade=false")):
+        started = start(client)
+        assert client.delete(f"/executions/{started['id']}/kill{query}").status_code == 202
+        list(_events(client, started["id"]))
+        assert site.executor.kills[-1] == KillRequested(started["id"], not spare)
 
 
 def test_a_paused_execution_is_resumed(site: Site, client: httpx.Client) -> None:

@@ -58,6 +58,15 @@ def test_tasks_of_a_template_are_elsewhere() -> None:
     assert reference_warnings(text + "- {id: t, type: io.kestra.plugin.core.flow.Template}\n") == []
 
 
+def test_a_subflows_outputs_are_those_of_what_it_runs() -> None:
+    call = (
+        "- {id: t, type: subflow, flowId: c, namespace: n, outputs: {a: '{{ outputs.x.value }}'}}"
+    )
+    assert reference_warnings(f"id: f\nnamespace: n\ntasks:\n{call}\n") == []
+    other = call.replace("outputs: {", "inputs: {")
+    assert len(reference_warnings(f"id: f\nnamespace: n\ntasks:\n{other}\n")) == 1
+
+
 def test_the_command_tells_and_takes_the_flow(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -29,7 +29,7 @@ from kestrapy.machine.reports import OUTPUTS_LIMIT
 from kestrapy.machine.subflows import MOST_OPEN, PAGE
 from kestrapy.model.ids import shard_of
 from kestrapy.model.state import State
-from tests.machine_driver import EXECUTION_ID, Document, Driver, flow, task
+from tests.machine_driver import EXECUTION_ID, Document, Driver, flow, plan_of, task
 
 PARENT = Parent("00parent-0", waits=True)
 FIRED = TriggerFired("call", "subflow", variables='{"executionId":"00parent"}')
@@ -171,6 +171,11 @@ def test_the_task_ends_as_its_child_does(state: str, transmit: bool, ends: str) 
     assert {type(it) for it in driver.state.values()} & {Child, TaskRun} == set()
 
 
+def test_what_a_child_is_asked_for_is_not_read_here() -> None:
+    call = subflow(outputs={"o": "{{ outputs.a.value }}"}, inputs={"n": "{{ outputs.b.value }}"})
+    assert plan_of(flow(call)).reads("call").names == (("outputs", "b", "value"),)
+
+
 def test_a_task_has_its_childs_outputs() -> None:
     document = flow(subflow(), task("next", format="{{ outputs.call.outputs.o }}"))
     driver = Driver(document).create().run()
@@ -256,6 +261,14 @@ def test_a_child_that_is_not_waited_for_is_left_alone_by_a_kill() -> None:
     told = driver.tell(KillRequested(EXECUTION_ID))
     assert not [it for it in told if isinstance(it, KillRequested)]
     assert driver.ended == "KILLED"
+
+
+def test_a_kill_may_spare_the_children() -> None:
+    driver = Driver(flow(subflow())).create()
+    told = driver.tell(KillRequested(EXECUTION_ID, cascade=False))
+    assert not [it for it in told if isinstance(it, KillRequested)]
+    assert driver.ended == "KILLED"
+    assert driver.tell(report(asked(driver)[0])) == []
 
 
 def test_a_kill_ends_a_subflow_that_waits_for_its_next_try() -> None:
@@ -584,6 +597,17 @@ def test_a_kill_of_many_batches_goes_out_in_pages() -> None:
     driver.run()
     assert driver.ended == "KILLED"
     assert isinstance(driver.execution, Ended)
+
+
+def test_many_batches_are_spared_in_pages_too() -> None:
+    driver = begun(250)
+    while (run := driver.runs["each_items"]).due:
+        driver.tell(TimerDue(run.id, run.due))
+    told = driver.tell(KillRequested(EXECUTION_ID, cascade=False))
+    driver.run()
+    assert not [it for it in told if isinstance(it, KillRequested)]
+    assert driver.ended == "KILLED"
+    assert not [it for it in driver.state.values() if isinstance(it, Child)]
 
 
 def test_a_command_costs_the_same_with_few_batches_and_with_many() -> None:
