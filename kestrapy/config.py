@@ -279,6 +279,16 @@ class Encryption(Section):
     )
 
 
+class SecretStore(Section):
+    """Of secrets that flows name by `secret('KEY')`: environment variables of each worker."""
+
+    prefix: str = Field(
+        "SECRET_",
+        min_length=1,
+        description="What their names begin with; then the key in capitals. Values: Base64.",
+    )
+
+
 class Webserver(Section):
     """The REST API."""
 
@@ -321,6 +331,7 @@ class Settings(Section, BaseSettings):
     store: Store = Store()
     storage: Storage = Storage()
     encryption: Encryption = Encryption()
+    secrets: SecretStore = SecretStore()
     webserver: Webserver = Webserver()
     endpoints: Endpoints = Endpoints()
 

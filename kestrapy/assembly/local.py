@@ -15,10 +15,11 @@ from typing import Any, Self
 
 import msgspec
 
-from kestrapy.adapters.aes import new_cipher
+from kestrapy.adapters.aes import AesCipher, new_cipher
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.memory.log import MemoryLog
 from kestrapy.adapters.process.launcher import serve_launcher
+from kestrapy.adapters.secrets import EnvironmentSecrets
 from kestrapy.adapters.system import SystemClock, SystemEntropy
 from kestrapy.assembly.parts import (
     OwnerOptions,
@@ -101,7 +102,17 @@ class LocalCluster:
         self._run("executor", build_executor(parts, OwnerOptions(), self._checkpoints))
         folder, lines = self.folder / "work", LogLines(parts.log, parts.codec, parts.catalogue)
         clock, entropy = parts.clock, parts.entropy
-        tools = Tools(self.blobs, self._launcher, clock, folder, entropy, lines, cipher=self.cipher)
+        tools = Tools(
+            self.blobs,
+            self._launcher,
+            clock,
+            folder,
+            entropy,
+            lines,
+            cipher=self.cipher,
+            secrets=EnvironmentSecrets(),
+            keyed=AesCipher,
+        )
         runner = TaskJobRunner(tools, self._variables)
         for group in parts.groups:
             worker = build_worker(parts, WorkerOptions(group, self._slots), runner, self._launcher)

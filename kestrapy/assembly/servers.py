@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from kestrapy.adapters.aes import AesCipher
 from kestrapy.adapters.kafka.log import KafkaLog
 from kestrapy.adapters.process.launcher import connect_to_supervisor, gone_workers
+from kestrapy.adapters.secrets import EnvironmentSecrets
 from kestrapy.adapters.system import SystemClock, SystemEntropy
 from kestrapy.assembly.declared import require_group, save_declared
 from kestrapy.assembly.parts import (
@@ -249,6 +250,8 @@ def run_worker(settings: Settings) -> int:
         parts.entropy,
         LogLines(parts.log, parts.codec, parts.catalogue),
         cipher=cipher_of(settings),
+        secrets=EnvironmentSecrets(settings.secrets.prefix),
+        keyed=AesCipher,
     )
     worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
     _measure_worker(worker)

@@ -202,7 +202,7 @@ class LogEntry(Public, frozen=True):
 
 
 class MetricEntry(Public, frozen=True):
-    """A value that a task run measured. kind: counter, or timer (in seconds)."""
+    """A value that a task run measured. kind: counter, gauge, or timer (in seconds)."""
 
     execution_id: str
     task_run_id: str

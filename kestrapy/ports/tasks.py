@@ -67,6 +67,9 @@ class TaskContext(Protocol):
     def masked(self, text: str) -> str:
         """A text with stars instead of each secret that the run has seen."""
 
+    def sealed(self, text: str) -> Any:
+        """A text as an output that only workers can read; as it is where there is no key."""
+
     def log_lines(self, execution_id: str) -> Iterator[LogEntry]:
         """What an execution's tasks logged, in order. Raises UserError for what is no id."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from kestrapy.adapters.aes import AesCipher
 from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.memory.log import MemoryLog
+from kestrapy.adapters.secrets import EnvironmentSecrets
 from kestrapy.adapters.system import SystemClock
 from kestrapy.assembly.parts import (
     OwnerOptions,
@@ -133,6 +134,8 @@ class FlowTestServers:
             LogLines(self.parts.log, self.parts.codec, self.parts.catalogue),
             sleep=clock.sleep,
             cipher=self.cipher,
+            secrets=EnvironmentSecrets(),
+            keyed=lambda key: AesCipher(key, CountedNonces()),
             types=TestTypes(wanted.stand_ins, results),
         )
         real = TaskJobRunner(tools, wanted.variables)

@@ -448,6 +448,23 @@ def secrets(row: Row) -> None:
         assert execution.messages("log-secret") == ["******"], f"{execution.messages()}"
 
 
+@plays("encrypted-string", "encryptedStringOutput")
+@plays("working-directory-taskrun-encrypted", "encryption")
+def encrypted_output(row: Row) -> None:
+    """Of a task that encrypts it: a later one reads it in the clear. (What it would put out without
+    a key is the stand-in's own affair.)
+    """
+    with test_of(row) as test:
+        execution = ended(test, row).execution
+        assert execution.state == "SUCCESS"
+        assert row.task_runs == str(len(execution.task_runs))
+        *_, hidden, shown = execution.task_runs
+        sealed = hidden.outputs["value"]
+        assert sealed["type"] == "io.kestra.datatype:aes_encrypted"
+        assert test.servers.cipher.decrypt(sealed["value"]) == "Hello World"
+        assert shown.outputs["value"] == "Hello World"
+
+
 # Files of namespaces
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kestrapy.adapters.aes import AesCipher
+from kestrapy.model.inputs import ENCRYPTED
 from kestrapy.ports.tasks import TaskFailed
 from kestrapy.testing import StandIn, StandInTrigger
 
@@ -44,6 +46,13 @@ def read(properties: dict[str, Any]) -> Mapping[str, Any]:
         raise TaskFailed(f"{properties['path']} can't be read: {error.strerror}") from error
 
 
+def encrypted(properties: dict[str, Any]) -> Mapping[str, Any]:
+    """With the key of flow tests."""
+    return {
+        "value": {"type": ENCRYPTED, "value": AesCipher(bytes(32)).encrypt(properties["format"])}
+    }
+
+
 def dynamic(properties: dict[str, Any]) -> Mapping[str, Any]:
     """What it does beside the task runs that it makes: it may fail."""
     if properties.get("fail"):
@@ -55,6 +64,7 @@ STAND_INS = (
     StandIn("io.kestra.core.tasks.test.NullOutputTask", null_output),
     StandIn("io.kestra.core.tasks.test.Read", read, reads_files=True),
     StandIn("io.kestra.core.tasks.test.DynamicTask", dynamic),
+    StandIn("io.kestra.core.tasks.test.Encrypted", encrypted),
     StandIn("io.kestra.core.runners.test.TaskThatFail", task_that_fails),
     StandIn(
         "io.kestra.core.runners.test.TaskWithAlias",

@@ -11,7 +11,7 @@ from typing import IO, Annotated, Any, TypeVar
 from urllib.parse import unquote
 
 import httpx
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 
 from kestrapy.plugins.properties import (
     Expression,
@@ -63,16 +63,12 @@ class HttpProperties(Properties):
 
 
 class RequestProperties(HttpProperties):
-    __doc__ = f"{HttpProperties.__doc__}    encryptBody: false; anything else is refused."
+    __doc__ = (
+        f"{HttpProperties.__doc__}    encryptBody: the answer's body becomes"
+        " ``outputs.encryptedBody``, which only workers can read; false by default."
+    )
 
-    encrypt_body: bool | None = None
-
-    @field_validator("encrypt_body")
-    @classmethod
-    def check_encrypt_body(cls, value: bool | None) -> bool | None:
-        if value:
-            raise ValueError("true is not supported: the body would be stored in the clear")
-        return value
+    encrypt_body: bool | Expression = False
 
 
 class RequestTask:
@@ -86,7 +82,11 @@ class RequestTask:
             async with _answer(properties, options, context) as response:
                 body = b"".join([piece async for piece in _pieces(response, limit)])
             charset = response.charset_encoding or options.default_charset
-            outputs = _outputs(response) | {"body": _decoded(body, charset)}
+            outputs = _outputs(response)
+            if properties.encrypt_body:
+                outputs["encryptedBody"] = _encrypted(_decoded(body, charset), context)
+            else:
+                outputs["body"] = _decoded(body, charset)
             _check_code(response, options, outputs)
             return TaskOutcome(outputs=outputs)
 
@@ -243,6 +243,13 @@ def _decoded(body: bytes, charset: str) -> str:
         return body.decode(charset)
     except (UnicodeDecodeError, LookupError):
         raise TaskFailed(f"the answer is no text in {charset}: use Download") from None
+
+
+def _encrypted(text: str, context: TaskContext) -> Any:
+    sealed = context.sealed(text)
+    if isinstance(sealed, str):
+        raise TaskFailed("encryptBody: this worker has no key: set its `encryption.secretKey`")
+    return sealed
 
 
 def _check_code(response: httpx.Response, options: Options, outputs: dict[str, Any]) -> None:

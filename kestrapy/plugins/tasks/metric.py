@@ -21,11 +21,11 @@ from kestrapy.ports.tasks import TaskContext, TaskFailed, TaskOutcome
 class Metric(Properties):
     """name. value: a number; of a timer a duration (ISO-8601) or seconds.
 
-    type: counter or timer. description: for who reads the flow. tags: texts by key.
+    type: counter, gauge or timer. description: for who reads the flow. tags: texts by key.
     """
 
     name: Text
-    type: Literal["counter", "timer"] | Expression
+    type: Literal["counter", "gauge", "timer"] | Expression
     value: float | Duration
     description: Text | None = None
     tags: TextMap = Field(default_factory=dict)

@@ -29,9 +29,11 @@ def mask(text: str, secrets: Iterable[str]) -> str:
 
 
 def reveal(variables: Mapping[str, Any], cipher: Cipher | None, world: World | None) -> Revealed:
-    """Decrypt what is encrypted in the inputs, and render the defaults of secrets.
+    """Decrypt what is encrypted in the inputs and the outputs, and render the defaults of secrets
+    among the inputs.
 
-    Nothing else is opened: outputs and triggers come from outside, and may look like it.
+    Outputs may come from outside and look like it: there no template is rendered, and what this key
+    does not open stays as it is. Triggers are left alone.
 
     Raises SecretUnreadable, and ExpressionError for a default.
     """
@@ -39,17 +41,43 @@ def reveal(variables: Mapping[str, Any], cipher: Cipher | None, world: World | N
 
     def open_one(sealed: dict[str, str]) -> str:
         text = _open(sealed, cipher, world)
-        # Log lines come one by one: a line of a long secret, such as a key's, is one as well.
-        secrets.update({text, *(it for it in text.splitlines() if len(it) >= _LINE)} - {""})
+        secrets.update(parts_of(text))
         return text
+
+    def open_output(sealed: dict[str, str]) -> Any:
+        if sealed["type"] != ENCRYPTED or cipher is None:
+            return sealed
+        try:
+            return open_one(sealed)
+        except SecretUnreadable:
+            return sealed
 
     found = dict(variables)
     if isinstance(found.get("inputs"), dict):
         found["inputs"] = _opened(found["inputs"], open_one)
-    return Revealed(found, tuple(sorted(secrets, key=lambda it: (-len(it), it))))
+    if isinstance(found.get("outputs"), dict):
+        found["outputs"] = _opened(found["outputs"], open_output)
+    return Revealed(found, longest_first(secrets))
 
 
-def _opened(inputs: dict[str, Any], open_one: Callable[[dict[str, str]], str]) -> dict[str, Any]:
+def parts_of(secret: str) -> set[str]:
+    """What of a secret nobody may read. Log lines come one by one: a line of a long one, such as a
+    key's, is a secret as well.
+    """
+    return {secret, *(it for it in secret.splitlines() if len(it) >= _LINE)} - {""}
+
+
+def longest_first(secrets: Iterable[str]) -> tuple[str, ...]:
+    """So that no part of one is left where it stands within another."""
+    return tuple(sorted(secrets, key=lambda it: (-len(it), it)))
+
+
+def seal(text: str, cipher: Cipher) -> dict[str, str]:
+    """As it stands in records."""
+    return {"type": ENCRYPTED, "value": cipher.encrypt(text)}
+
+
+def _opened(inputs: dict[str, Any], open_one: Callable[[dict[str, str]], Any]) -> dict[str, Any]:
     """Without recursion, for what is given may be deep. No secret is within a list."""
     made = dict(inputs)
     todo = [made]

@@ -24,10 +24,11 @@ from kestrapy.ports.cipher import Cipher
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.places import cache_folder, execution_folder
 from kestrapy.ports.processes import Launcher, Process
+from kestrapy.ports.secrets import Secrets
 from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
-from kestrapy.servers.worker.revealed import mask, reveal
-from kestrapy.servers.worker.world import WorkerWorld
+from kestrapy.servers.worker.revealed import longest_first, mask, parts_of, reveal, seal
+from kestrapy.servers.worker.world import Beyond, WorkerWorld
 
 
 class JobTask(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ class Tools(NamedTuple):
 
     sleep: waits until the event is set or so many seconds have passed. -> whether it is set.
     cipher: None without a key. types: what runs a task; raises NotFound.
+    secrets, keyed: as in ``world.Beyond``.
     """
 
     blobs: Blobs
@@ -73,6 +75,8 @@ class Tools(NamedTuple):
     sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
     cipher: Cipher | None = None
     types: Callable[[Task], Runnable] = runnable_of
+    secrets: Secrets | None = None
+    keyed: Callable[[bytes], Cipher] | None = None
 
 
 class RunContext:
@@ -98,8 +102,11 @@ class RunContext:
         self._killable = _KillableLauncher(tools.launcher)
         self.launcher: Launcher = self._killable
         self._variables = job.variables
+        beyond = Beyond(
+            tools.secrets, tools.keyed, lambda: self.log_lines(job.execution_id), self._heard
+        )
         self._world = WorkerWorld(
-            self.blobs, self.shared, job.namespace, tools.clock, tools.entropy
+            self.blobs, self.shared, job.namespace, tools.clock, tools.entropy, beyond
         )
         self._cipher = tools.cipher
         self._secrets: tuple[str, ...] = ()
@@ -134,7 +141,16 @@ class RunContext:
 
     def reveal(self) -> None:
         """Open the secrets among the inputs, before anything is rendered. Raises UserError."""
-        self._variables, self._secrets = reveal(self._variables, self._cipher, self._world)
+        self._variables, found = reveal(self._variables, self._cipher, self._world)
+        self._secrets = longest_first({*self._secrets, *found})
+
+    def _heard(self, secret: str) -> None:
+        """Nobody may read it in a log from now on."""
+        if secret not in self._secrets:
+            self._secrets = longest_first({*self._secrets, *parts_of(secret)})
+
+    def sealed(self, text: str) -> Any:
+        return text if self._cipher is None else seal(text, self._cipher)
 
     def masked(self, text: str) -> str:
         """What people may read of a text."""

@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Never
+import binascii
+import json
+import socket
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from kestrapy.errors import UserError
+from kestrapy.machine.outputs import LogEntry
+from kestrapy.plugins.expression_http import fetch
 from kestrapy.plugins.pairs import Pairs
 from kestrapy.ports.blobs import Blobs
+from kestrapy.ports.cipher import Cipher
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.places import FILES, namespace_files
+from kestrapy.ports.secrets import Secrets
+from kestrapy.wire.kestra_json import log_json
+
+MOST_ERRORS = 100
+"""Log entries that ``errorLogs()`` gives, the oldest ones."""
+
+
+class Beyond(NamedTuple):
+    """What is read outside of internal storage. secrets: None without a store. keyed: a cipher for
+    a key of 32 bytes. lines: what the execution has logged. heard: told each secret that is read.
+    """
+
+    secrets: Secrets | None = None
+    keyed: Callable[[bytes], Cipher] | None = None
+    lines: Callable[[], Iterable[LogEntry]] = lambda: ()
+    heard: Callable[[str], None] = lambda _: None
 
 
 class WorkerWorld:
@@ -19,7 +43,16 @@ class WorkerWorld:
     blobs: what is within the run's reach. shared: what namespaces keep. namespace: the flow's.
     """
 
-    def __init__(self, blobs: Blobs, shared: Blobs, namespace: str, clock: Clock, entropy: Entropy):
+    def __init__(
+        self,
+        blobs: Blobs,
+        shared: Blobs,
+        namespace: str,
+        clock: Clock,
+        entropy: Entropy,
+        beyond: Beyond | None = None,
+    ):
+        self._beyond = beyond or Beyond()
         self._blobs = blobs
         self._shared = shared
         self._namespace = namespace
@@ -74,29 +107,54 @@ class WorkerWorld:
         return None
 
     def port(self) -> int:
-        _not_supported("free ports")
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            return int(probe.getsockname()[1])
 
     def secret(self, key: str, namespace: str | None, subkey: str | None) -> str:
-        _not_supported("secrets")
+        found = None
+        if self._beyond.secrets is not None:
+            found = self._beyond.secrets.find(key, namespace or self._namespace)
+        if found is None:
+            raise UserError(f"Cannot find secret for key '{key}'.")
+        self._beyond.heard(found)
+        return found if subkey is None else self._part(key, found, subkey)
+
+    def _part(self, key: str, text: str, subkey: str) -> str:
+        """Of a secret that is a JSON map."""
+        try:
+            value = json.loads(text)[subkey]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"Cannot find secret sub-key '{subkey}' in '{key}'.") from None
+        part = value if isinstance(value, str) else json.dumps(value)
+        self._beyond.heard(part)
+        return part
 
     def http(self, request: dict[str, Any]) -> Any:
-        _not_supported("HTTP requests")
+        return fetch(request)
 
     def error_logs(self) -> list[dict[str, Any]]:
-        _not_supported("error logs")
+        errors = (it for it in self._beyond.lines() if it.level == "ERROR")
+        return [log_json(it) for it in islice(errors, MOST_ERRORS)]
 
     def encrypt(self, key: str, text: str) -> str:
-        _not_supported("encryption")
+        return self._keyed(key).encrypt(text)
 
     def decrypt(self, key: str, text: str) -> str:
-        _not_supported("encryption")
+        found = self._keyed(key).decrypt(text)
+        self._beyond.heard(found)
+        return found
+
+    def _keyed(self, key: str) -> Cipher:
+        if self._beyond.keyed is None:
+            raise UserError("encrypt and decrypt: this worker has no cipher for keys of flows")
+        try:
+            return self._beyond.keyed(b64decode(key, validate=True))
+        except (binascii.Error, ValueError):
+            raise UserError("encrypt and decrypt: the key must be 32 bytes in Base64") from None
 
 
 def _upwards(namespace: str) -> Iterator[str]:
     """company.team → company.team, company."""
     names = namespace.split(".")
     return (".".join(names[:count]) for count in range(len(names), 0, -1))
-
-
-def _not_supported(what: str) -> Never:
-    raise UserError(f"{what} in expressions: not supported by this build")

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from kestrapy.adapters.aes import AesCipher
+from kestrapy.errors import UserError
 from kestrapy.model.state import State
+from kestrapy.plugins.expression_http import fetch
 from tests.task_bench import Bench, NoLauncher
 
 REQUEST = "io.kestra.plugin.core.http.Request"
@@ -330,7 +333,6 @@ def test_a_killed_run_stops_waiting(bench: Bench, site: Site, task: str) -> None
         ({"uri": "ftp://x/y"}, "GET ftp://x/y: "),
         ({"uri": "http://"}, "GET "),
         ({"uri": "http://x:port"}, "GET: "),
-        ({"uri": "http://x", "encryptBody": True}, "true is not supported"),
         ({"uri": "http://x", "options": {"auth": {"type": "BEARER"}}}, "BEARER has token"),
         ({"uri": "http://x", "options": {"proxy": {}}}, "address and port are required"),
         ({"uri": "http://x", "options": {"logs": ["REQUEST_BODY"]}}, "logs"),
@@ -370,3 +372,45 @@ def test_an_empty_file(bench: Bench, site: Site) -> None:
 def test_no_file_of_a_failed_download(bench: Bench, site: Site, path: str) -> None:
     bench.refusal(DOWNLOAD, uri=f"{site.url}/{path}")
     assert list(bench.blobs.list("kestra:///")) == []
+
+
+def test_a_body_may_be_kept_encrypted(site: Site, bench: Bench) -> None:
+    cipher = AesCipher(bytes(32))
+    bench.tools = bench.tools._replace(cipher=cipher)
+    outputs = bench.done(REQUEST, uri=f"{site.url}/code/200", encryptBody=True)
+    assert "body" not in outputs
+    assert cipher.decrypt(outputs["encryptedBody"]["value"]) == "as asked"
+    bench.tools = bench.tools._replace(cipher=None)
+    problem = bench.refusal(REQUEST, uri=f"{site.url}/code/200", encryptBody=True)
+    assert "encryption.secretKey" in problem
+
+
+def test_an_expression_may_ask(site: Site) -> None:
+    heard = fetch(
+        {
+            "uri": f"{site.url}/echo",
+            "method": "post",
+            "query": {"q": "1"},
+            "body": {"a": 1},
+            "headers": {"X-Own": "2"},
+            "accept": "text/x",
+        }
+    )
+    said = json.loads(heard)
+    assert (said["method"], said["query"], json.loads(said["body"])) == ("POST", "q=1", {"a": 1})
+    assert (said["headers"]["x-own"], said["headers"]["accept"]) == ("2", "text/x")
+    assert fetch({"uri": f"{site.url}/latin"}) == "f\u00fcr"
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("code/404", "answered with 404"),
+        ("bytes/1000001", "more than 1,000,000 bytes"),
+        ("gzip/1000001", "more than 1,000,000 bytes"),
+        ("broken", "GET failed"),
+    ],
+)
+def test_what_an_expression_is_refused(site: Site, path: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        fetch({"uri": f"{site.url}/{path}"})
