@@ -9,6 +9,7 @@ from kestrapy.language.plan import Plan
 from kestrapy.machine.entities import (
     Execution,
     Group,
+    Halt,
     Holder,
     Line,
     Place,
@@ -17,6 +18,7 @@ from kestrapy.machine.entities import (
     TaskRun,
     execution_key,
     group_key,
+    halt_key,
     place_key,
     run_key,
 )
@@ -151,6 +153,8 @@ class Referee:
         assert len(runs) == execution.count
         self._list(execution.scope, plan, "", [it for it in runs if it.parent == -1], 1)
         paused = sum(1 for it in runs if it.state is State.PAUSED)
+        halt = driver.state.get(halt_key(execution.id))
+        paused += isinstance(halt, Halt) and halt.asked
         state = execution.history.current
         assert state is State.KILLING or execution.paused == paused, f"{paused} are paused"
         assert state is not State.RUNNING or not paused, "it runs, and is paused"
@@ -230,7 +234,7 @@ class Referee:
         for key, entity in driver.state.items():
             if key[0] in "ctiso":
                 assert key[2:].partition("-")[0] in live, f"{key} of no live execution"
-            if key[0] in "lv":
+            if key[0] in "lvhb":
                 assert key[2:].partition(":")[0] in live, f"{key} of no live execution"
             assert not isinstance(entity, Sweep) or key[2:] in live, f"{key} walks over nothing"
 

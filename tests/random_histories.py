@@ -27,6 +27,7 @@ from kestrapy.machine.commands import (
     Lineage,
     LogicVersion,
     NoWorker,
+    PauseRequested,
     PublishAgain,
     Result,
     ResumeRequested,
@@ -48,7 +49,14 @@ from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
-from kestrapy.model.worker_group import DEFAULT_GROUP, GROUP, Fallback, GroupSettings, encode
+from kestrapy.model.worker_group import (
+    DEFAULT_GROUP,
+    GROUP,
+    IGNORED,
+    Fallback,
+    GroupSettings,
+    encode,
+)
 from tests.machine_driver import FLOW_ID, NAMESPACE, ROOMY, Driver
 from tests.random_flows import random_flow
 
@@ -116,6 +124,7 @@ class History:
             (0.02, self._execution_timer),
             (0.03, self._slot),
             (0.03, self._sweep),
+            (0.03, self._pause_or_resume),
             (0.015, self._kill),
             (0.01, self._undeliverable),
             (0.01, lambda: LogicVersion(LOGIC_VERSION)),
@@ -265,11 +274,25 @@ class History:
         state = state if child.waits else State.RUNNING
         return ChildReported(task_run_id, child.execution_id, int(iteration), state, outputs)
 
+    def _pause_or_resume(self) -> Command:
+        """By request, of a whole execution; one is left alone for a while."""
+        drawn, execution_id = self.random.random(), self._some_id()
+        if drawn < 0.5:
+            return PauseRequested(execution_id)
+        if drawn < 0.8:
+            return ResumeRequested(execution_id=execution_id)
+        self._revisions += 1
+        name = self.random.choice([f"execution/{execution_id}", f"flow/{NAMESPACE}/{FLOW_ID}"])
+        content = "{}" if self.random.random() < 0.3 else ""
+        return SettingChanged(IGNORED, name, self._revisions, content)
+
     def _resume(self) -> Command:
         runs = self._live(TaskRun)
         paused = [it for it in runs if it.state is State.PAUSED]
         if not runs or (not paused and self.random.random() < 0.5):
-            return ResumeRequested(f"{self._some_id()}-0")
+            if self.random.random() < 0.5:
+                return ResumeRequested(f"{self._some_id()}-0")
+            return ResumeRequested(execution_id=self._some_id())
         return ResumeRequested(self._one_of(paused or runs).id)
 
     def _undeliverable(self) -> Command:
@@ -341,12 +364,15 @@ class History:
         Raises AssertionError where something waits for nothing.
         """
         self._workers = [f"calm{self._hired}"]
+        for name in [f"flow/{NAMESPACE}/{FLOW_ID}", *(f"execution/{it}" for it in self._ids)]:
+            self._say(SettingChanged(IGNORED, name, self._revisions, ""))
         for key in GROUPS:
             self._revisions += 1
             settings = encode(GroupSettings(key))
             self._say(SettingChanged(GROUP, key, self._revisions, settings))
         for _ in range(2_000):
             wanted = [it for each in self._live(object) for it in self._wanted(each)]
+            wanted = wanted or self._paused()
             wanted += [
                 self._report_of(key, State.SUCCESS)
                 for key, it in self.driver.state.items()
@@ -358,6 +384,13 @@ class History:
         left = self._live(Execution) + self._live(TaskRun) + self._live(Sweep)
         assert not left, f"these wait, but for nothing: {left}"
         return self
+
+    def _paused(self) -> list[Command]:
+        return [
+            ResumeRequested(execution_id=it.id)
+            for it in self._live(Execution)
+            if it.history.current is State.PAUSED
+        ]
 
     def _wanted(self, entity: object) -> list[Command]:
         if isinstance(entity, Execution) and entity.awaits == "flow":
@@ -372,7 +405,7 @@ class History:
             return []
         if entity.is_waiting and not entity.place:
             return [Claimed(entity.id, entity.epoch, self._workers[0])]
-        if entity.state is State.RETRYING or (entity.scope is not None and entity.due):
+        if entity.due and (entity.state is State.RETRYING or entity.scope is not None):
             return [TimerDue(entity.id, entity.due)]
         if entity.state is State.PAUSED:
             return [ResumeRequested(entity.id)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from kestrapy.language.fields import Fields
+from kestrapy.language.flow_inputs import read_inputs
 from kestrapy.language.problems import near
 from kestrapy.model.flow import Task
 from kestrapy.model.registry import Kind, TaskType
@@ -78,11 +79,11 @@ def _read_switch(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
 
 
 def _read_pause(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
-    fields.refuse(["onResume"])
     on_pause = (read_task(fields.fields("onPause")),) if fields.has("onPause") else ()
     return {
         "tasks": _block(fields, read_task, "tasks"),
         "branches": {"onPause": on_pause} if on_pause else {},
+        "on_resume": read_inputs(fields, "onResume"),
     }
 
 

@@ -15,6 +15,7 @@ from kestrapy.language.reads import Reads
 from kestrapy.language.values import offending_label
 from kestrapy.machine import (
     endings,
+    halts,
     reports,
     slots,
 )
@@ -54,7 +55,7 @@ def created(turn: Turn, command: ExecutionCreated) -> None:
     elif execution.awaits:
         turn.touch(execution.id)
     else:
-        _begin(turn, execution.id)
+        begin_in_time(turn, execution.id)
 
 
 def admit(turn: Turn, command: ExecutionCreated) -> Execution:
@@ -99,18 +100,22 @@ def resolved(turn: Turn, command: FlowResolved) -> None:
     if command.reason:
         _refuse(turn, execution.id, command.reason)
     else:
-        _begin(turn, execution.id)
+        begin_in_time(turn, execution.id)
 
 
-def _begin(turn: Turn, execution_id: str) -> None:
-    """Start it, unless it is to wait for its date."""
+def begin_in_time(turn: Turn, execution_id: str) -> None:
+    """Start it, unless it is to wait for its date, or to be left alone."""
     execution = turn.execution(execution_id)
     if execution.due > turn.at:
         turn.put_execution(replace(execution, awaits="date"))
         turn.touch(execution_id)
         reports.tell_started(turn, execution_id)
+        return
+    turn.put_execution(replace(execution, awaits="", due=0))
+    if halts.is_ignored(turn, execution):
+        turn.touch(execution_id)
+        halts.look_again(turn, execution_id)
     else:
-        turn.put_execution(replace(execution, awaits="", due=0))
         _start(turn, execution_id)
 
 
@@ -121,7 +126,7 @@ def due(turn: Turn, command: ExecutionDue) -> None:
     turn.at = max(turn.at, command.due)
     if execution.awaits == "date":
         turn.put_execution(replace(execution, awaits=""))
-        _begin(turn, execution.id)
+        begin_in_time(turn, execution.id)
 
 
 def _start(turn: Turn, execution_id: str) -> None:

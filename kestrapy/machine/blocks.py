@@ -6,7 +6,15 @@ from collections import deque
 
 import msgspec
 
-from kestrapy.machine import directories, evaluations, flowables, subflows, task_runs, transitions
+from kestrapy.machine import (
+    directories,
+    evaluations,
+    flowables,
+    halts,
+    subflows,
+    task_runs,
+    transitions,
+)
 from kestrapy.machine.entities import TaskRun
 from kestrapy.machine.lists import ROOT, Start, TaskList
 from kestrapy.machine.turn import Turn
@@ -25,9 +33,14 @@ def advance(turn: Turn, execution_id: str, owner: int) -> State | None:
         owner = owners.popleft()
         if owner != ROOT and turn.run(execution_id, owner).state.is_terminal:
             continue
-        tasks = TaskList.of(turn, execution_id, owner)
-        owners.extend(_start(tasks))
-        ended = tasks.end()
+        tasks, execution = TaskList.of(turn, execution_id, owner), turn.execution(execution_id)
+        if halts.stands_still(turn, execution):
+            ended = None if owner == ROOT else tasks.end()
+            if ended is None:
+                halts.hold_back(turn, execution, owner)
+        else:
+            owners.extend(_start(tasks))
+            ended = tasks.end()
         if ended is None:
             continue
         if owner == ROOT:

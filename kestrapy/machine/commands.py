@@ -168,10 +168,39 @@ class KillRequested(Public, frozen=True):
     cascade: bool = True
 
 
+class PauseRequested(Public, frozen=True):
+    """Let nothing more of a running execution start until it is resumed; what runs goes on."""
+
+    execution_id: str
+
+
 class ResumeRequested(Public, frozen=True):
-    """Let a paused task run go on."""
+    """Let a paused task run go on; where none is named, all that is paused of an execution. inputs:
+    JSON object, those that a Pause asks for.
+    """
+
+    task_run_id: str = ""
+    execution_id: str = ""
+    inputs: str = "{}"
+
+
+class ResumeAsked(Internal, frozen=True):
+    """A task run asks that another execution go on. namespace, flow_id: of that one, empty for any.
+    inputs: as in ResumeRequested.
+    """
+
+    execution_id: str
+    task_run_id: str
+    namespace: str = ""
+    flow_id: str = ""
+    inputs: str = "{}"
+
+
+class ResumeAnswered(Internal, frozen=True):
+    """What became of it; problem: why it does not go on, empty where it does."""
 
     task_run_id: str
+    problem: str = ""
 
 
 class TimerDue(Internal, frozen=True):
@@ -417,12 +446,15 @@ PUBLIC = (
     TaskReport,
     Returned,
     KillRequested,
+    PauseRequested,
     ResumeRequested,
     Heartbeat,
     GroupReport,
     WorkerGone,
 )
 INTERNAL = (
+    ResumeAsked,
+    ResumeAnswered,
     ExecutionSubmitted,
     ExecutionCreated,
     FlowResolved,

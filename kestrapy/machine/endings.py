@@ -12,18 +12,18 @@ import msgspec
 from kestrapy.errors import ExpressionError
 from kestrapy.language.outputs import resolve_outputs
 from kestrapy.language.plan import LISTENERS
-from kestrapy.machine import blocks, conditions, reports, sweeps, transitions
+from kestrapy.machine import blocks, conditions, halts, reports, sweeps, transitions
 from kestrapy.machine.commands import (
     ExecutionEnded,
     ExecutionSubmitted,
     Lineage,
     SlotReleased,
-    SweepDue,
 )
 from kestrapy.machine.entities import (
     Ended,
     Execution,
     Scope,
+    Sweep,
     content_key,
     execution_key,
 )
@@ -79,6 +79,7 @@ def end(turn: Turn, execution_id: str, state: State) -> None:
         )
     )
     sweeps.stop(turn, execution_id)
+    halts.lift(turn, execution_id)
     if state is State.RETRIED:
         _try_again(turn, execution)
     if has_begun:
@@ -215,12 +216,8 @@ def _broken(turn: Turn, execution_id: str) -> None:
     _forget(turn, execution_id)
 
 
-def sweep_due(turn: Turn, command: SweepDue) -> None:
+def walk_on(turn: Turn, sweep: Sweep) -> None:
     """The next slice of a walk over an execution's task runs."""
-    sweep = sweeps.under_way(turn, command.execution_id)
-    if sweep is None or sweep.due != command.due:
-        return
-    turn.at = max(turn.at, command.due)
     is_over = sweeps.go_on(turn, sweep)
     if sweep.kind == sweeps.KILL:
         advance(turn, sweep.execution_id, ROOT)

@@ -235,13 +235,37 @@ class ChildOutputs(Entity, frozen=True):
 class Sweep(Entity, frozen=True):
     """A walk over the task runs of an execution, some per command (``machine.sweeps`` has its
     kinds). below: those of lower ordinals are still to come. due: epoch ms of the ``SweepDue`` that
-    is wanted.
+    is wanted. resumes: what a Pause holds goes on too, with these inputs. waits: how many ms it has
+    waited for its turn.
     """
 
     kind: str
     execution_id: str
     below: int = 0
     due: int = 0
+    resumes: bool = False
+    inputs: str = "{}"
+    waits: int = 0
+
+
+class Halt(Entity, frozen=True):
+    """What of an execution is held back: notes from head to below tail. asked: somebody paused
+    it.
+    """
+
+    asked: bool = False
+    head: int = 0
+    tail: int = 0
+
+
+class HeldBack(Entity, frozen=True):
+    """One note: the owner of a list that was to go on, or a task run; its ordinal."""
+
+    ordinal: int
+
+
+class Ignored(Entity, frozen=True):
+    """Executions that are left alone: the key says which."""
 
 
 class Holder(Entity, frozen=True):
@@ -335,7 +359,20 @@ class KillNote(Entity, frozen=True):
 
 EntityMap = Mapping[str, Entity]
 ENTITIES = (
-    *(Execution, Content, TaskRun, LastRun, Values, Sweep, Holder, Ended, KillNote),
+    *(
+        Execution,
+        Content,
+        TaskRun,
+        LastRun,
+        Values,
+        Sweep,
+        Halt,
+        HeldBack,
+        Ignored,
+        Holder,
+        Ended,
+        KillNote,
+    ),
     *(Child, ChildOutputs),
     *(Group, GroupKeys, Namespace, Lane, Line, Place),
 )
@@ -381,6 +418,19 @@ def outputs_key(task_run_id: str, part: int) -> str:
 
 def sweep_key(execution_id: str) -> str:
     return "z:" + execution_id
+
+
+def halt_key(execution_id: str) -> str:
+    return "h:" + execution_id
+
+
+def held_back_key(execution_id: str, place: int) -> str:
+    return f"b:{execution_id}:{place}"
+
+
+def ignored_key(name: str) -> str:
+    """name: execution/<id>, flow/<namespace>/<id>, namespace/<name> or tenant/<name>."""
+    return "x:" + name
 
 
 def holder_key(worker_id: str) -> str:

@@ -22,10 +22,12 @@ from kestrapy.machine import (
     epochs,
     flowables,
     groups,
+    halts,
     slots,
     subflows,
     sweeps,
     task_runs,
+    waking,
 )
 from kestrapy.machine.commands import (
     ChildReported,
@@ -38,8 +40,11 @@ from kestrapy.machine.commands import (
     GroupLive,
     KillRequested,
     NoWorker,
+    PauseRequested,
     PublishAgain,
     Result,
+    ResumeAnswered,
+    ResumeAsked,
     ResumeRequested,
     Returned,
     SettingChanged,
@@ -61,12 +66,11 @@ from kestrapy.machine.entities import (
     execution_key,
     execution_of,
     kill_note_key,
-    run_key,
 )
 from kestrapy.machine.outputs import Output
 from kestrapy.machine.turn import ContentMissing, Rules, Turn
-from kestrapy.model.registry import CALLS
 from kestrapy.model.state import State
+from kestrapy.model.worker_group import IGNORED
 
 KILL_NOTE_KEPT = 24 * 3600 * 1000
 """ms for which a kill waits for its execution."""
@@ -148,35 +152,17 @@ def _no_worker(turn: Turn, command: NoWorker) -> None:
     epochs.go_on(turn, run, task_runs.fall_back(turn, run))
 
 
-def _timer_due(turn: Turn, command: TimerDue) -> None:
-    run = turn.get(run_key(command.task_run_id), TaskRun)
-    if run is None or not run.due or run.due != command.due:
-        return
-    turn.at = max(turn.at, command.due)
-    if epochs.is_killed(turn, run):
-        epochs.go_on(turn, run, sweeps.kill_run(turn, run))
-    elif run.scope is None:
-        epochs.go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
-    elif turn.plan(turn.execution(run.execution_id)).kind(run.task_id) in CALLS:
-        epochs.go_on(turn, run, ended := subflows.due(turn, run))
-        if ended is None:
-            endings.advance(turn, run.execution_id, run.ordinal)
-    else:
-        flowables.due(turn, run)
-        endings.advance(turn, run.execution_id, run.ordinal)
-
-
-def _resume(turn: Turn, command: ResumeRequested) -> None:
-    run = turn.get(run_key(command.task_run_id), TaskRun)
-    if run is not None and run.state is State.PAUSED and not epochs.is_killed(turn, run):
-        flowables.resume(turn, run)
-        endings.advance(turn, run.execution_id, run.ordinal)
-
-
 def _child_reported(turn: Turn, command: ChildReported) -> None:
     run = subflows.reported(turn, command)
     if run is not None:
         endings.advance(turn, run.execution_id, run.ordinal)
+
+
+def _setting_changed(turn: Turn, command: SettingChanged) -> None:
+    if command.kind == IGNORED:
+        halts.changed(turn, command)
+    else:
+        groups.changed(turn, command)
 
 
 # Ending
@@ -226,6 +212,8 @@ def quarantine(
 
 def execution_named_by(command: Command) -> str:
     """The execution that a command is about; empty where it is about several or none."""
+    if isinstance(command, ResumeRequested):
+        return command.execution_id or execution_of(command.task_run_id)
     if isinstance(command, _OF_TASK_RUN):
         return execution_of(command.task_run_id)
     if isinstance(command, _OF_EXECUTION):
@@ -235,11 +223,12 @@ def execution_named_by(command: Command) -> str:
 
 _OF_EXECUTION = (
     *(ExecutionCreated, FlowResolved, KillRequested, ExecutionDue, SweepDue),
+    *(PauseRequested, ResumeAsked),
     *(SlotGranted, SlotDenied, ForceRun),
 )
 _OF_TASK_RUN = (
     *(Claimed, Result, TaskReport, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
-    *(ResumeRequested, ChildReported),
+    *(ResumeAnswered, ChildReported),
 )
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ExecutionCreated: beginnings.created,
@@ -252,15 +241,18 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     NoWorker: _no_worker,
     PublishAgain: epochs.publish_again,
     GroupLive: groups.live,
-    SettingChanged: groups.changed,
-    TimerDue: _timer_due,
+    SettingChanged: _setting_changed,
+    TimerDue: waking.timer_due,
     ExecutionDue: beginnings.due,
     ChildReported: _child_reported,
     SlotGranted: slots.granted,
     SlotDenied: slots.denied,
     ForceRun: slots.force,
-    SweepDue: endings.sweep_due,
+    SweepDue: waking.sweep_due,
     WorkerLost: epochs.worker_lost,
     KillRequested: _kill,
-    ResumeRequested: _resume,
+    PauseRequested: waking.pause,
+    ResumeRequested: waking.resume,
+    ResumeAsked: waking.asked,
+    ResumeAnswered: waking.answered,
 }

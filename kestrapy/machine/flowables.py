@@ -11,13 +11,15 @@ from typing import Any
 
 import msgspec
 
-from kestrapy.errors import ExpressionError, UserError
+from kestrapy.errors import ExpressionError, InputRefused, Problem, UserError
 from kestrapy.language.durations import to_ms
 from kestrapy.language.expression import render_value
 from kestrapy.language.expression.scope import Scope as Rendering
-from kestrapy.language.reads import Reads
+from kestrapy.language.inputs import resolve_inputs
+from kestrapy.language.reads import Reads, reads_of
 from kestrapy.language.values import is_true, labels_from, values_from
-from kestrapy.machine import transitions
+from kestrapy.machine import halts, transitions
+from kestrapy.machine.commands import ResumeAsked
 from kestrapy.machine.entities import (
     VALUES_PART,
     Content,
@@ -31,6 +33,8 @@ from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.outputs import LogEntry
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
+from kestrapy.model.ids import shard_of
+from kestrapy.model.instants import iso_date
 from kestrapy.model.registry import Kind
 from kestrapy.model.state import State, StateHistory
 
@@ -84,6 +88,11 @@ def running(turn: Turn, run: TaskRun) -> StateHistory:
 def fail(turn: Turn, run: TaskRun, reason: str) -> None:
     """Keep why a run fails that no worker has to do with, and log it."""
     turn.put_run(replace(run, error=reason))
+    tell(turn, run, "ERROR", reason)
+
+
+def tell(turn: Turn, run: TaskRun, level: str, message: str) -> None:
+    """Log a line of a run that no worker has to do with."""
     execution = turn.execution(run.execution_id)
     entry = LogEntry(
         execution_id=run.execution_id,
@@ -92,8 +101,8 @@ def fail(turn: Turn, run: TaskRun, reason: str) -> None:
         attempt=run.failures,
         sequence=0,
         at=turn.at,
-        level="ERROR",
-        message=reason,
+        level=level,
+        message=message,
         namespace=execution.namespace,
         flow_id=execution.flow_id,
         task_id=run.task_id,
@@ -107,6 +116,8 @@ def due(turn: Turn, run: TaskRun) -> None:
     run = replace(run, due=0)
     match scope.waits, turn.plan(turn.execution(run.execution_id)).kind(run.task_id):
         case True, Kind.PAUSE:
+            if scope.outcome == State.RUNNING:
+                run = _resumed_by_time(turn, run)
             resume(turn, run, State(scope.outcome))
         case True, _:
             turn.put_run(replace(run, scope=replace(scope, waits=False, cursor=0)))
@@ -299,7 +310,29 @@ def _start_pause(turn: Turn, run: TaskRun) -> None:
     history = transitions.enter(transitions.TASK_RUN, run.history, State.PAUSED, turn.at)
     until = 0 if first is None else max(turn.at + first[0], 1)
     turn.put_run(replace(run, history=history, scope=scope, due=until))
-    _count_paused(turn, run.execution_id, 1)
+    count_paused(turn, run.execution_id, 1)
+    halts.hold_back(turn, turn.execution(run.execution_id), run.ordinal)
+
+
+def outputs_of_resume(turn: Turn, run: TaskRun, given: str) -> str:
+    """The outputs of a Pause that goes on: the inputs that it asks for, as they were given or by
+    default. given: JSON object. Raises InputRefused, ExpressionError.
+    """
+    execution = turn.execution(run.execution_id)
+    plan = turn.plan(execution)
+    asked = plan.task(run.task_id).on_resume
+    outputs: dict[str, Any] = {}
+    if asked:
+        reads = reads_of([msgspec.to_builtins(it) for it in asked])
+        variables = variables_of(turn, execution, plan, reads, run)
+        try:
+            values = msgspec.json.decode(given, type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise InputRefused([Problem(f"inputs must be a JSON object: {error}")]) from None
+        flow = replace(plan.flow, inputs=asked)
+        outputs["onResume"] = resolve_inputs(flow, values, variables)
+    outputs["resumed"] = {"by": None, "on": iso_date(turn.at)}
+    return _outputs(**outputs)
 
 
 def resume(turn: Turn, run: TaskRun, outcome: State = State.RUNNING) -> None:
@@ -313,12 +346,20 @@ def resume(turn: Turn, run: TaskRun, outcome: State = State.RUNNING) -> None:
         stop(turn, run.execution_id, State.CANCELLED)
     history = transitions.enter(transitions.TASK_RUN, run.history, State.RUNNING, turn.at)
     run = turn.put_run(replace(run, history=history, scope=scope, due=0))
-    _count_paused(turn, run.execution_id, -1)
+    count_paused(turn, run.execution_id, -1)
     if outcome is State.FAILED:
         fail(turn, run, "the pause was not resumed in time")
 
 
-def _count_paused(turn: Turn, execution_id: str, more: int) -> None:
+def _resumed_by_time(turn: Turn, run: TaskRun) -> TaskRun:
+    """Nobody was asked: it has the defaults of its inputs, where these are enough."""
+    try:
+        return turn.put_run(replace(run, outputs=outputs_of_resume(turn, run, "{}")))
+    except (InputRefused, ExpressionError):
+        return run
+
+
+def count_paused(turn: Turn, execution_id: str, more: int) -> None:
     """An execution is PAUSED as long as one of its task runs is."""
     execution = turn.execution(execution_id)
     paused, history = execution.paused + more, execution.history
@@ -401,6 +442,25 @@ def _no_template(turn: Turn, run: TaskRun) -> State:
     )
 
 
+def _start_resume(turn: Turn, run: TaskRun) -> None:
+    """Ask the fold of the other execution; its answer ends this run."""
+    given = _properties(turn, run, "executionId", "namespace", "flowId", "inputs")
+    execution_id = _text(given.get("executionId", run.execution_id)).strip()
+    inputs = given.get("inputs", {})
+    if not isinstance(inputs, Mapping):
+        raise UserError(f"inputs must be a map, not {_text(inputs)[:80]}")
+    try:
+        known = shard_of(execution_id) < turn.rules.shards
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if not known:
+        raise UserError(f"there is no execution {execution_id}")
+    turn.put_run(replace(run, scope=Scope(waits=True)))
+    flow = _text(given.get("namespace", "")), _text(given.get("flowId", ""))
+    text = msgspec.json.encode(inputs).decode()
+    turn.emit(ResumeAsked(execution_id, run.id, *flow, text), run.execution_id)
+
+
 _DEEDS: dict[Kind, Callable[[Turn, TaskRun], State]] = {
     Kind.EXIT: _exit,
     Kind.LABELS: _set_labels,
@@ -416,4 +476,5 @@ _STARTS: dict[Kind, Callable[[Turn, TaskRun], None]] = {
     Kind.EACH_PARALLEL: _start_each,
     Kind.LOOP_UNTIL: _start_loop,
     Kind.PAUSE: _start_pause,
+    Kind.RESUME: _start_resume,
 }

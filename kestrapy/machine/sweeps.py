@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from kestrapy.machine import blocks, flowables, groups, subflows, task_runs, transitions
+from kestrapy.machine import blocks, flowables, groups, halts, subflows, task_runs, transitions
 from kestrapy.machine.entities import (
     Sweep,
     TaskRun,
@@ -68,7 +68,8 @@ def go_on(turn: Turn, sweep: Sweep) -> bool:
             _break(turn, run)
         else:
             _forget(turn, run)
-    if met.below:
+    forgets = sweep.kind == FORGET and not met.below
+    if met.below or (forgets and halts.forget(turn, sweep.execution_id, SLICE)):
         following = replace(sweep, below=met.below, due=max(turn.at, sweep.due) + 1)
         turn.put(sweep_key(sweep.execution_id), following)
         return False

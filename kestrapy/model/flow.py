@@ -56,6 +56,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     run_if: an expression; empty: always. Where it gives false the task is skipped.
     tasks, errors, finally_: the children of a flowable task; empty for a runnable one.
     branches: further lists of children by name: then, else, ``cases.X``, defaults, onPause.
+    on_resume: of a Pause, what it asks whoever resumes it.
     depends_on: of a Dag task, by child, those that must have ended before it.
     worker_group: where it shall run; None: as the flow, its namespace or the tenant say.
     on_worker_lost: whether it is handed out anew when its worker is lost; empty: RESUBMIT.
@@ -81,6 +82,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     run_if: str = ""
     branches: dict[str, tuple[Task, ...]] = {}
     depends_on: dict[str, tuple[str, ...]] = {}
+    on_resume: tuple[Input, ...] = ()
     properties: dict[str, Any] = {}
 
     def allowed(self, state: State) -> State:

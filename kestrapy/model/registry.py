@@ -44,6 +44,8 @@ class Kind(Enum):
     """Its children again and again, until a condition holds."""
     PAUSE = "pause"
     """Waits until it is resumed, or its time is over."""
+    RESUME = "resume"
+    """Lets a paused execution go on, and waits for the answer of whoever moves that one."""
     EXIT = "exit"
     """Ends the execution in a state; the executor does this, and what follows, at once."""
     LABELS = "labels"
@@ -78,7 +80,7 @@ class Kind(Enum):
 
 
 _CHILDLESS = (
-    *(Kind.RUNNABLE, Kind.EXIT, Kind.LABELS, Kind.SET_VARIABLES, Kind.UNSET_VARIABLES),
+    *(Kind.RUNNABLE, Kind.RESUME, Kind.EXIT, Kind.LABELS, Kind.SET_VARIABLES, Kind.UNSET_VARIABLES),
     *(Kind.SUBFLOW, Kind.BATCHES, Kind.TEMPLATE),
 )
 CALLS = (Kind.SUBFLOW, Kind.BATCHES)

@@ -17,7 +17,10 @@ DEFAULT_LANE = "default"
 """The lane of a job that names none; every group has it."""
 GROUP = "workerGroup"
 NAMESPACE = "namespace"
-"""Kinds of settings. The tenant's defaults are those of the namespace with the empty name."""
+IGNORED = "ignored"
+"""Kinds of settings. The tenant's defaults are those of the namespace with the empty name. What is
+ignored, executors leave alone; its content is an empty map.
+"""
 
 Behavior = Literal["WAIT", "FAIL", "CANCEL", "GROUP"]
 Weight = Annotated[int, msgspec.Meta(ge=1, le=1000)]

@@ -96,7 +96,12 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.ExecutionCreated: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.FlowResolved: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.KillRequested: lambda t, it: _of_execution(t.executions, it.execution_id),
-    c.ResumeRequested: _of_task_run,
+    c.PauseRequested: lambda t, it: _of_execution(t.executions, it.execution_id),
+    c.ResumeRequested: lambda t, it: _of_execution(
+        t.executions, it.execution_id or execution_of(it.task_run_id)
+    ),
+    c.ResumeAsked: lambda t, it: _of_execution(t.executions, it.execution_id),
+    c.ResumeAnswered: _of_task_run,
     c.SlotGranted: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.SlotDenied: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ForceRun: lambda t, it: _of_execution(t.executions, it.execution_id),

@@ -12,6 +12,7 @@ from kestrapy.machine.outputs import SettingRevision
 from kestrapy.model.worker_group import (
     DEFAULT_GROUP,
     GROUP,
+    IGNORED,
     NAMESPACE,
     GroupSettings,
     NamespaceSettings,
@@ -68,6 +69,12 @@ class SettingsCatalogue(TopicView):
         with self._changed:
             return self._revisions.get((kind, name))
 
+    def ignored(self) -> list[SettingRevision]:
+        """What executors leave alone, by name: see ``machine.entities.ignored_key``."""
+        with self._changed:
+            found = [it for (kind, _), it in self._revisions.items() if kind == IGNORED]
+        return sorted((it for it in found if it.content), key=lambda it: it.name)
+
     def group_revision(self, key: str) -> SettingRevision | None:
         """None for a default group that nobody declared."""
         return self.revision(GROUP, key)
@@ -83,6 +90,9 @@ class SettingsCatalogue(TopicView):
         key = content.kind, content.name
         before = self._revisions.get(key)
         if before is not None and before.revision > content.revision:
+            return
+        if content.kind == IGNORED:
+            self._revisions[key] = content
             return
         found = _declared(content) if content.content else None
         self._revisions[key] = content

@@ -265,6 +265,7 @@ def _task_json(task: Task) -> Json:
         **_where_json(task.worker_group),
         tasks=_children_json(task),
         errors=_tasks_json(task.errors),
+        onResume=[_input_json(it) for it in task.on_resume],
         **_branches_json(task),
     )
     if task.type.endswith(".ForEach"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kestrapy.machine.commands import SettingSaveRequested
+from kestrapy.model.worker_group import IGNORED
 from kestrapy.testing import FlowTest, ObservedExecution, ObservedTaskRun
 
 
@@ -30,4 +32,6 @@ def schedule(test: FlowTest, seconds: int) -> ObservedExecution:
 
 
 def ignore(test: FlowTest, execution: ObservedExecution) -> None:
-    raise Missing("lists of executions that executors leave alone")
+    name = f"execution/{execution.id}"
+    test.servers.send(SettingSaveRequested(IGNORED, name, "{}"))
+    test.settle()

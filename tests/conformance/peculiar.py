@@ -199,8 +199,9 @@ def resume_another(row: Row) -> None:
 @plays("minimal", "shouldIgnoreExecutionById")
 def left_alone(row: Row) -> None:
     with test_of(row) as test:
-        execution = test.start()
+        execution = life.schedule(test, 5)
         life.ignore(test, execution)
+        test.advance(10)
         assert test.run().state == "SUCCESS"
         assert execution.state == "CREATED"
 

@@ -77,6 +77,17 @@ class PauseProperties(Properties):
     behavior: Annotated[str, AfterValidator(_check_behavior)] = "RESUME"
 
 
+class ResumeProperties(Properties):
+    """executionId: of the paused execution, else its own. namespace, flowId: of which that has to
+    be. inputs: those that its Pause asks for.
+    """
+
+    execution_id: Text | None = None
+    namespace: Text | None = None
+    flow_id: Text | None = None
+    inputs: dict[str, Any] | Expression | None = None
+
+
 class ExitProperties(Properties):
     """state: in which the execution ends."""
 

@@ -93,7 +93,7 @@ def test_old_names_of_types_are_known() -> None:
             "t: Cyclic dependency detected: a, b",
         ),
         ("type: pause\n  behavior: STOP", "tasks[0].behavior", "STOP"),
-        ("type: pause\n  onResume: [{id: x, type: STRING}]", "tasks[0].onResume", "not supported"),
+        ("type: pause\n  onResume: [{id: x, type: STRONG}]", "tasks[0].onResume[0].type", "STRING"),
         ("type: pause\n  pauseDuration: soon", "tasks[0].pauseDuration", "no duration"),
         (f"type: allowFailure\n  tasks: [{A}, {A}]", "tasks[0].tasks[1].id", "Duplicate task id"),
         (
