@@ -21,8 +21,10 @@ from kestrapy.machine.commands import (
     Command,
     ExecutionCreated,
     ExecutionDue,
+    ExecutionRestored,
     ExecutionSubmitted,
     KillRequested,
+    RestoringContinued,
     Result,
     Returned,
     Source,
@@ -50,6 +52,7 @@ from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings
 from kestrapy.plugins.registry import REGISTRY
+from kestrapy.ports.store import StoredExecution
 
 NAMESPACE, FLOW_ID = "tests", "driven"
 EXECUTION_ID = derive_execution_id(0, 1_000, "driven")
@@ -122,6 +125,7 @@ class Driver:
         self.worker = "w1"
         self._grants: dict[str, int] = {}
         self._lost = 0
+        self._answered = 0
 
     # Commands
 
@@ -161,9 +165,15 @@ class Driver:
 
     # Workers
 
+    def restore(self, parts: Iterable[ExecutionRestored]) -> Driver:
+        """Fold them; the following ``run`` answers only what goes out from here on."""
+        self._answered = len(self.outputs)
+        self.tell(*parts)
+        return self
+
     def run(self, **scripts: list[str]) -> Driver:
         """Go on until nobody has anything to do: no job, no grant, no kill, no retry."""
-        todo = deque(self.outputs)
+        todo = deque(self.outputs[self._answered :])
         while todo or self._due():
             if todo:
                 commands = list(self._react(todo.popleft(), scripts))
@@ -191,6 +201,8 @@ class Driver:
             run = self.stage.state.get(run_key(output.task_run_id))
             if isinstance(run, TaskRun):
                 yield from self._work(run, scripts.get(run.task_id, ["success"]))
+        elif isinstance(output, RestoringContinued):
+            yield output
         elif isinstance(output, Kill):
             killed = (output.task_run_id, output.epoch, output.worker_id, State.KILLED)
             yield Result(*killed)
@@ -256,6 +268,27 @@ class Driver:
         found = self.state[execution_key(EXECUTION_ID)]
         assert isinstance(found, Execution | Ended)
         return found
+
+    def stored(self, execution_id: str = EXECUTION_ID) -> StoredExecution:
+        """The execution as storage has it, from the events."""
+        runs, last, number = {}, None, -1
+        for event in self.of(ExecutionEvent):
+            if event.execution_id == execution_id:
+                number = event.number
+                last = event if event.execution is not None else last
+                if event.task_run is not None:
+                    runs[event.task_run.ordinal] = event.task_run
+        assert last is not None and last.execution is not None
+        return StoredExecution(
+            execution_id,
+            last.namespace,
+            last.flow_id,
+            last.flow_revision,
+            number,
+            last.execution,
+            tuple(run for _, run in sorted(runs.items()) if not run.removed),
+            max(runs, default=-1) + 1,
+        )
 
     def of(self, kind: type[Any]) -> list[Any]:
         """The outputs of a kind, in order."""

@@ -55,6 +55,8 @@ class Referee:
         self._after: set[str] = set()
         self._inside: set[str] = set()
         self._epochs: dict[str, int] = {}
+        self._copies: set[str] = set()
+        self._restarts: dict[str, int] = {}
 
     def __call__(self, driver: Driver) -> None:
         for output in driver.outputs[self._read :]:
@@ -63,6 +65,8 @@ class Referee:
         for execution in _of(driver, Execution):
             self._lists(driver, execution)
         for run in _of(driver, TaskRun):
+            if not run.is_told:  # of a directory that runs again: it has that one's epoch
+                continue
             assert self._epochs.get(run.id, 0) <= run.epoch, f"the epoch of {run.id} went back"
             self._epochs[run.id] = run.epoch
         self._holders(driver)
@@ -98,6 +102,15 @@ class Referee:
         assert not gone or after, f"after the kill or the end: {output}"
 
     def _execution_told(self, execution_id: str, told: ExecutionSnapshot) -> None:
+        restarts = sum(1 for it in told.histories if it.state is State.RESTARTED)
+        if restarts > self._restarts.get(execution_id, 0):
+            self._restarts[execution_id] = restarts
+            self._restarted(execution_id)
+            if told.original_id:
+                self._copies.add(execution_id)
+        *before, last = told.histories
+        if before and before[-1].state.is_terminal and last.state.is_terminal:
+            self._ended.pop(execution_id)  # its status was changed
         ended = self._ended.get(execution_id, told.state)
         assert ended is told.state, f"{execution_id} ended {ended}, and then {told.state}"
         _times_rise(told.histories)
@@ -105,6 +118,16 @@ class Referee:
             self._killed.add(execution_id)
         if told.state.is_terminal:
             self._ended[execution_id] = told.state
+
+    def _restarted(self, execution_id: str) -> None:
+        """What was ended may go on."""
+        self._killed.discard(execution_id)
+        self._ended.pop(execution_id, None)
+        prefix = f"{execution_id}-"
+        self._ended = {it: how for it, how in self._ended.items() if not it.startswith(prefix)}
+        self._accepted = {
+            it: how for it, how in self._accepted.items() if not it[0].startswith(prefix)
+        }
 
     def _run_told(self, driver: Driver, told: TaskRunSnapshot) -> None:
         run = driver.state.get(run_key(told.id))
@@ -120,6 +143,8 @@ class Referee:
             if not attempt.worker_id:
                 continue  # no worker had to do with it
             key, state = (told.id, attempt.epoch), attempt.histories[-1].state
+            if told.id.rpartition("-")[0] in self._copies:
+                self._owners.setdefault(key, attempt.worker_id)
             assert self._owners[key] == attempt.worker_id, f"{key} belongs to another"
             if state.is_terminal:
                 assert self._accepted.setdefault(key, state) is state, f"{key} ended twice"
@@ -150,8 +175,16 @@ class Referee:
             return
         plan = driver.rules.flow(execution.namespace, execution.flow_id, execution.revision)
         runs = [it for it in _of(driver, TaskRun) if it.execution_id == execution.id]
-        assert len(runs) == execution.count
-        self._list(execution.scope, plan, "", [it for it in runs if it.parent == -1], 1)
+        restarted = any(it.state is State.RESTARTED for it in execution.history.histories)
+        assert len(runs) == execution.count or (restarted and len(runs) < execution.count)
+        self._list(
+            execution.scope,
+            plan,
+            "",
+            [it for it in runs if it.parent == -1],
+            1,
+            unsettled=restarted or execution.killing,
+        )
         paused = sum(1 for it in runs if it.state is State.PAUSED)
         halt = driver.state.get(halt_key(execution.id))
         paused += isinstance(halt, Halt) and halt.asked
@@ -170,18 +203,27 @@ class Referee:
                 assert not (run.state.is_terminal and (run.scope.open or run.due))
             elif run.scope is not None:
                 children = [it for it in runs if it.parent == run.ordinal and it.is_told]
-                limit = _limit(plan, run, run.scope)
-                self._list(run.scope, plan, run.task_id, children, limit)
+                limit = _limit(plan, run, run.scope, restarted)
+                unsettled = restarted or execution.killing
+                self._list(run.scope, plan, run.task_id, children, limit, unsettled=unsettled)
                 assert not (run.state.is_terminal and run.scope.open), "an end over open children"
                 assert not (run.state.is_terminal and run.due), "a timer after the end"
 
     def _list(
-        self, scope: Scope, plan: Plan, task_id: str, runs: list[TaskRun], limit: float
+        self,
+        scope: Scope,
+        plan: Plan,
+        task_id: str,
+        runs: list[TaskRun],
+        limit: float,
+        *,
+        unsettled: bool,
     ) -> None:
         alive = [it for it in runs if not it.state.is_terminal]
         assert scope.open == len(alive), f"{scope.open} are open of {alive}"
         assert scope.open <= limit, f"{scope.open} at once, {limit} may be"
-        assert scope.lanes == () or scope.killed or not limit, "an iteration is left behind"
+        left = scope.lanes != () and not scope.killed and limit and not unsettled
+        assert not left, "an iteration is left behind"
         failed = any(it.state is State.FAILED for it in runs)
         kind = plan.kind(task_id) if task_id else Kind.SEQUENTIAL
         if kind in FAILING:
@@ -246,13 +288,13 @@ def _is_after(plan: Plan, task_id: str) -> bool:
     return runs_after(plan.block(task_id))
 
 
-def _limit(plan: Plan, run: TaskRun, scope: Scope) -> float:
-    """How many children may be open at once."""
+def _limit(plan: Plan, run: TaskRun, scope: Scope, restarted: bool) -> float:
+    """How many children may be open at once. All that failed side by side is restarted at once."""
     kind, task = plan.kind(run.task_id), plan.task(run.task_id)
     parallel = kind in (Kind.PARALLEL, Kind.ORDERED, Kind.FOR_EACH, Kind.EACH_PARALLEL)
     if not parallel or scope.block in ("errors", "finally"):
         return 1
-    return task.concurrent or float("inf")
+    return float("inf") if restarted else task.concurrent or float("inf")
 
 
 def _of(driver: Driver, kind: type[Any]) -> list[Any]:

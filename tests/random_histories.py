@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from kestrapy.errors import Conflict, NotFound
+from kestrapy.machine import pictures
 from kestrapy.machine.commands import (
     ChildReported,
     Claimed,
@@ -29,6 +31,7 @@ from kestrapy.machine.commands import (
     NoWorker,
     PauseRequested,
     PublishAgain,
+    RestoringContinued,
     Result,
     ResumeRequested,
     Returned,
@@ -38,15 +41,18 @@ from kestrapy.machine.commands import (
     Source,
     SweepDue,
     TaskReport,
+    TaskRunMarked,
     TimerDue,
     TriggerFired,
     Undeliverable,
     WorkerLost,
 )
 from kestrapy.machine.entities import Child, Execution, Sweep, TaskRun, execution_key
-from kestrapy.machine.outputs import Granted, Job, Output
+from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Output
+from kestrapy.machine.restored import Restoring
 from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
+from kestrapy.machine.turn import ContentMissing
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import (
@@ -99,6 +105,7 @@ class History:
         self._ids = [_id(0)]
         self._offset = 0
         self._revisions = 0
+        self._parts: list[Command] = []
 
     # Chaos
 
@@ -113,8 +120,8 @@ class History:
         kinds: Sequence[tuple[float, Callable[[], Any]]] = (
             (0.06, self._create),
             (0.04, self._resolve),
-            (0.32, self._claim),
-            (0.22, self._result),
+            (0.30, self._claim),
+            (0.20, self._result),
             (0.07, self._child_report),
             (0.03, self._report),
             (0.03, self._return),
@@ -125,6 +132,8 @@ class History:
             (0.03, self._slot),
             (0.03, self._sweep),
             (0.03, self._pause_or_resume),
+            (0.01, self._mark),
+            (0.04, self._restore),
             (0.015, self._kill),
             (0.01, self._undeliverable),
             (0.01, lambda: LogicVersion(LOGIC_VERSION)),
@@ -295,6 +304,54 @@ class History:
             return ResumeRequested(execution_id=self._some_id())
         return ResumeRequested(self._one_of(paused or runs).id)
 
+    def _mark(self) -> Command:
+        paused = [it for it in self._live(TaskRun) if it.state is State.PAUSED]
+        run_id = self._one_of(paused).id if paused else f"{self._some_id()}-0"
+        return TaskRunMarked(run_id, self.random.choice(list(State)))
+
+    def _restore(self) -> Command:
+        """What has ended is restarted, replayed or changed, from what was told of it, in parts of a
+        few task runs. The fold's own steps come as well, and more than once.
+        """
+        steps = self.driver.of(RestoringContinued)
+        if steps and self.random.random() < 0.4:
+            step: Command = self._one_of(steps)
+            return step
+        if not self._parts or self.random.random() < 0.05:
+            self._parts = self._revival()
+        if not self._parts:
+            return LogicVersion(LOGIC_VERSION)
+        return self._parts.pop(0)
+
+    def _revival(self) -> list[Command]:
+        ended = [
+            it.execution_id
+            for it in self.driver.of(ExecutionEvent)
+            if it.execution is not None and it.execution.state.is_terminal
+        ]
+        if not ended:
+            return []
+        stored = self.driver.stored(self._one_of(ended))
+        token = f"r{len(self.driver.log)}"
+        new_id = derive_execution_id(0, 2_000, token)
+        try:
+            revision = stored.flow_revision
+            plan = self.driver.rules.flow(NAMESPACE, FLOW_ID, revision)
+            run = self.random.choice(stored.task_runs).id if stored.task_runs else ""
+            match self.random.randint(0, 9):
+                case 0 | 1:
+                    return [*pictures.replay(stored, plan, token, run, new_id)]
+                case 2 | 3:
+                    state = self.random.choice(pictures.MARKS)
+                    return [*pictures.mark(stored, plan, token, run, state)]
+                case 4:
+                    state = self.random.choice(pictures.STATUSES)
+                    return [pictures.change_status(stored, token, state)]
+                case _:
+                    return [*pictures.restart(stored, plan, token)]
+        except (Conflict, NotFound, ContentMissing):
+            return []
+
     def _undeliverable(self) -> Command:
         jobs = self.driver.of(Job)
         if not jobs:
@@ -378,6 +435,7 @@ class History:
                 for key, it in self.driver.state.items()
                 if isinstance(it, Child)
             ]
+            wanted = self._steps() + wanted
             if not wanted:
                 break
             self._say(wanted[0])
@@ -390,6 +448,14 @@ class History:
             ResumeRequested(execution_id=it.id)
             for it in self._live(Execution)
             if it.history.current is State.PAUSED
+        ]
+
+    def _steps(self) -> list[Command]:
+        """Of what is being restored: the fold has told itself to go on."""
+        return [
+            RestoringContinued(key.removeprefix("r:"), it.restoring, it.step)
+            for key, it in self.driver.state.items()
+            if isinstance(it, Restoring) and it.step > 0
         ]
 
     def _wanted(self, entity: object) -> list[Command]:

@@ -63,7 +63,7 @@ def _start(tasks: TaskList) -> list[int]:
             break
         tasks.take(start)
         run = _create(tasks, start)
-        ended = _prepare(turn, run, tasks.plan.kind(run.task_id))
+        ended = prepare(turn, run, tasks.plan.kind(run.task_id))
         run = turn.run(run.execution_id, run.ordinal)
         if ended is not None and not directories.go_on(turn, run, ended):
             end(turn, run, ended)
@@ -93,7 +93,7 @@ def _ask_again(tasks: TaskList) -> None:
         evaluations.give_up(tasks.turn, tasks.run, failed)
 
 
-def _prepare(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
+def prepare(turn: Turn, run: TaskRun, kind: Kind) -> State | None:
     """-> the state in which it ends at once; None: it goes on, or waits for what is asked."""
     if kind is Kind.WORKING_DIRECTORY:
         task_runs.create_inside(turn, run)

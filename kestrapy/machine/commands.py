@@ -17,6 +17,9 @@ from kestrapy.machine.origins import TriggerFired as TriggerFired
 from kestrapy.machine.records import Internal as Internal
 from kestrapy.machine.records import Public as Public
 from kestrapy.machine.records import Source as Source
+from kestrapy.machine.restart_commands import ExecutionRestored as ExecutionRestored
+from kestrapy.machine.restart_commands import RestoringContinued as RestoringContinued
+from kestrapy.machine.restart_commands import TaskRunMarked as TaskRunMarked
 from kestrapy.machine.worker_commands import GroupReport as GroupReport
 from kestrapy.machine.worker_commands import Heartbeat as Heartbeat
 from kestrapy.machine.worker_commands import Held as Held
@@ -458,6 +461,9 @@ INTERNAL = (
     ExecutionSubmitted,
     ExecutionCreated,
     FlowResolved,
+    ExecutionRestored,
+    RestoringContinued,
+    TaskRunMarked,
     TimerDue,
     ExecutionDue,
     ChildReported,

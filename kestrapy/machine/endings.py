@@ -37,6 +37,10 @@ ENDED_KEPT = 10 * 60 * 1000
 """ms for which an ended execution is known: its late claims are refused all the same afterwards."""
 NOT_BEGUN = (State.CREATED, State.QUEUED)
 """States of an execution of which nothing has run yet."""
+RESTARTED_KEPT = 7 * 24 * 3600 * 1000
+"""ms for which one is known that was restarted: as long as storage may lag behind its topic, so
+that what it had before can't be restored once more.
+"""
 replace = msgspec.structs.replace
 
 
@@ -168,7 +172,8 @@ def _forget(turn: Turn, execution_id: str) -> None:
     turn.touch(execution_id)
     turn.close(execution_id)
     turn.drop(content_key(execution_id))
-    turn.put(execution_key(execution_id), Ended(state, turn.at + ENDED_KEPT))
+    kept = RESTARTED_KEPT if execution.restarts else ENDED_KEPT
+    turn.put(execution_key(execution_id), Ended(state, turn.at + kept, turn.number))
     sweeps.begin(turn, execution_id, sweeps.FORGET, execution.count)
 
 

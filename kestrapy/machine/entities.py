@@ -75,6 +75,9 @@ class Execution(Entity, frozen=True):
     when the next try begins, epoch ms. limited: it has asked for a slot, which it gives back at its
     end. waits_for: for people, why it is QUEUED. spares: its kill leaves the executions alone that
     its task runs have started.
+
+    restarts: how often it was restored after its end. restoring: its task runs are still being
+    restored.
     """
 
     id: str
@@ -97,6 +100,8 @@ class Execution(Entity, frozen=True):
     limited: bool = False
     waits_for: str = ""
     spares: bool = False
+    restarts: int = 0
+    restoring: bool = False
 
 
 class Content(Entity, frozen=True):
@@ -282,11 +287,12 @@ class Holder(Entity, frozen=True):
 
 class Ended(Entity, frozen=True):
     """What stays of an ended execution until ``until`` (log time, epoch ms): late commands are
-    known by it.
+    known by it. number: of its last event; what was read from storage before it is out of date.
     """
 
     state: State
     until: int
+    number: int = -1
 
 
 class Turns(msgspec.Struct, frozen=True, array_like=True):

@@ -23,6 +23,7 @@ from kestrapy.machine import (
     flowables,
     groups,
     halts,
+    restoring,
     slots,
     subflows,
     sweeps,
@@ -35,6 +36,7 @@ from kestrapy.machine.commands import (
     Command,
     ExecutionCreated,
     ExecutionDue,
+    ExecutionRestored,
     FlowResolved,
     ForceRun,
     GroupLive,
@@ -42,6 +44,7 @@ from kestrapy.machine.commands import (
     NoWorker,
     PauseRequested,
     PublishAgain,
+    RestoringContinued,
     Result,
     ResumeAnswered,
     ResumeAsked,
@@ -52,6 +55,7 @@ from kestrapy.machine.commands import (
     SlotGranted,
     SweepDue,
     TaskReport,
+    TaskRunMarked,
     TimerDue,
     Undeliverable,
     WorkerLost,
@@ -175,6 +179,8 @@ def _kill(turn: Turn, command: KillRequested) -> None:
     if execution is None:
         until = turn.at + KILL_NOTE_KEPT
         turn.put(kill_note_key(command.execution_id), KillNote(until))
+    elif isinstance(execution, Execution) and execution.restoring:
+        flowables.stop(turn, execution.id, State.KILLED)
     elif isinstance(execution, Execution) and execution.killing:
         turn.put_execution(endings.without_retry(execution))
     elif isinstance(execution, Execution) and execution.history.current is not State.KILLED:
@@ -225,10 +231,11 @@ _OF_EXECUTION = (
     *(ExecutionCreated, FlowResolved, KillRequested, ExecutionDue, SweepDue),
     *(PauseRequested, ResumeAsked),
     *(SlotGranted, SlotDenied, ForceRun),
+    *(ExecutionRestored, RestoringContinued),
 )
 _OF_TASK_RUN = (
     *(Claimed, Result, TaskReport, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
-    *(ResumeAnswered, ChildReported),
+    *(ResumeAnswered, ChildReported, TaskRunMarked),
 )
 _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ExecutionCreated: beginnings.created,
@@ -248,11 +255,14 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     SlotGranted: slots.granted,
     SlotDenied: slots.denied,
     ForceRun: slots.force,
-    SweepDue: waking.sweep_due,
+    SweepDue: restoring.sweep_due,
     WorkerLost: epochs.worker_lost,
     KillRequested: _kill,
     PauseRequested: waking.pause,
     ResumeRequested: waking.resume,
     ResumeAsked: waking.asked,
     ResumeAnswered: waking.answered,
+    TaskRunMarked: waking.marked,
+    ExecutionRestored: restoring.take,
+    RestoringContinued: restoring.go_on,
 }

@@ -194,7 +194,8 @@ def _start_switch(turn: Turn, run: TaskRun) -> None:
 # Values
 
 
-def _start_each(turn: Turn, run: TaskRun) -> None:
+def start_each(turn: Turn, run: TaskRun) -> None:
+    """Tell the values of a run. Raises UserError where they can't be told."""
     given = _properties(turn, run, "values", "value")
     values = values_from(given.get("values", given.get("value")))
     size = sum(map(len, values))
@@ -335,6 +336,10 @@ def outputs_of_resume(turn: Turn, run: TaskRun, given: str) -> str:
     return _outputs(**outputs)
 
 
+RESUMED = (*_BEHAVIORS.values(), State.SUCCESS)
+"""What a paused run may be told to go on as."""
+
+
 def resume(turn: Turn, run: TaskRun, outcome: State = State.RUNNING) -> None:
     """A paused run goes on. outcome: RUNNING, or what it is to end as."""
     scope = replace(run.scope or Scope(), waits=False)
@@ -471,9 +476,9 @@ _DEEDS: dict[Kind, Callable[[Turn, TaskRun], State]] = {
 _STARTS: dict[Kind, Callable[[Turn, TaskRun], None]] = {
     Kind.IF: _start_if,
     Kind.SWITCH: _start_switch,
-    Kind.FOR_EACH: _start_each,
-    Kind.EACH_SEQUENTIAL: _start_each,
-    Kind.EACH_PARALLEL: _start_each,
+    Kind.FOR_EACH: start_each,
+    Kind.EACH_SEQUENTIAL: start_each,
+    Kind.EACH_PARALLEL: start_each,
     Kind.LOOP_UNTIL: _start_loop,
     Kind.PAUSE: _start_pause,
     Kind.RESUME: _start_resume,

@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
-from kestrapy.machine import admission, entities, execution, intake, leases, triggers
+from kestrapy.machine import admission, entities, execution, intake, leases, restored, triggers
 from kestrapy.machine.entities import EntityMap
 from kestrapy.machine.execution import Step
 from kestrapy.machine.stage import Arrival
 from kestrapy.machine.turn import Rules
 
 ENTITIES = (
-    entities.ENTITIES + intake.ENTITIES + admission.ENTITIES + leases.ENTITIES + triggers.ENTITIES
+    *(*entities.ENTITIES, *restored.ENTITIES),
+    *(*intake.ENTITIES, *admission.ENTITIES, *leases.ENTITIES, *triggers.ENTITIES),
 )
 
 

@@ -86,7 +86,9 @@ class AttemptSnapshot(Public, frozen=True):
 
 
 class TaskRunSnapshot(Public, frozen=True):
-    """A task run as it is after an event. outputs: JSON object. iteration -1: not of a loop."""
+    """A task run as it is after an event. outputs: JSON object. iteration -1: not of a loop.
+    removed: it is no part of its execution any more, a restart took it out.
+    """
 
     id: str
     task_id: str
@@ -102,6 +104,7 @@ class TaskRunSnapshot(Public, frozen=True):
     worker_group: str
     worker_id: str
     epoch: int
+    removed: bool = False
 
 
 class ExecutionSnapshot(Public, frozen=True):

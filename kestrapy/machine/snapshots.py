@@ -67,7 +67,7 @@ def _attempts(run: TaskRun) -> list[AttemptSnapshot]:
     return [AttemptSnapshot(epoch=0, worker_id="", histories=changes)] if changes else []
 
 
-def task_run_snapshot(run: TaskRun) -> TaskRunSnapshot:
+def task_run_snapshot(run: TaskRun, *, removed: bool = False) -> TaskRunSnapshot:
     return TaskRunSnapshot(
         id=run.id,
         task_id=run.task_id,
@@ -83,4 +83,5 @@ def task_run_snapshot(run: TaskRun) -> TaskRunSnapshot:
         worker_group=run.group,
         worker_id=run.worker_id,
         epoch=run.epoch,
+        removed=removed,
     )

@@ -89,18 +89,27 @@ def create(
         inside=inside,
     )
     turn.put_execution(replace(execution, count=execution.count + 1))
-    turn.put_run(run)
-    turn.put(last_run_key(execution_id, task_id), LastRun(run.ordinal))
-    if values := values_of(turn, run):
-        turn.put(valued_run_key(execution_id, task_id, values), LastRun(run.ordinal))
+    keep_last(turn, turn.put_run(run))
     return run
 
 
 def create_inside(turn: Turn, run: TaskRun) -> None:
-    """The task runs of a WorkingDirectory's tasks: their ordinals follow that of its own run."""
+    """The task runs of a WorkingDirectory's tasks: their ordinals follow that of its own run. One
+    that runs again has them.
+    """
+    first = turn.find_run(run.execution_id, run.ordinal + 1)
+    if first is not None and first.parent == run.ordinal and first.inside:
+        return
     for task in turn.plan(turn.execution(run.execution_id)).tasks(run.task_id, directories.TASKS):
         turn.started += 1
         create(turn, run.execution_id, task.id, run.ordinal, inside=True)
+
+
+def keep_last(turn: Turn, run: TaskRun) -> None:
+    """Expressions find it as the last run of its task, of all and for its values."""
+    turn.put(last_run_key(run.execution_id, run.task_id), LastRun(run.ordinal))
+    if values := values_of(turn, run):
+        turn.put(valued_run_key(run.execution_id, run.task_id, values), LastRun(run.ordinal))
 
 
 def submit(turn: Turn, run: TaskRun) -> State | None:

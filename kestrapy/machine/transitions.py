@@ -35,12 +35,14 @@ _KILLED = _ENDS | {S.CANCELLED}
 EXECUTION: Table = {
     S.CREATED: frozenset({S.RUNNING, S.QUEUED, S.FAILED, S.CANCELLED, S.KILLED}),
     S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.KILLED}),
+    S.RESTARTED: _KILLED | {S.RUNNING, S.KILLING, S.RETRIED},
     S.RUNNING: _KILLED | {S.KILLING, S.PAUSED, S.RETRIED},
     S.PAUSED: _KILLED | {S.RUNNING, S.KILLING, S.RETRIED},
     S.KILLING: _KILLED | {S.RETRIED},
 }
 TASK_RUN: Table = {
     S.CREATED: _ENDS | {S.SUBMITTED, S.RUNNING, S.SKIPPED},
+    S.RESTARTED: _KILLED | {S.SUBMITTED, S.RUNNING, S.SKIPPED},
     S.SUBMITTED: _ENDS | {S.RUNNING, S.SUBMITTED},
     S.RUNNING: _KILLED | {S.SUBMITTED, S.RETRYING, S.KILLING, S.PAUSED, S.SKIPPED},
     S.PAUSED: frozenset({S.RUNNING, S.KILLING}),
@@ -55,6 +57,8 @@ INSIDE: Table = {
     **{end: frozenset({S.SUBMITTED}) for end in (*sorted(_ENDS), S.SKIPPED)},
 }
 """Of a task of a WorkingDirectory: when that is handed out anew, so is whatever it had come to."""
+RESTORED: Table = dict.fromkeys(S, _KILLED | {S.RESTARTED, S.RUNNING, S.SKIPPED})
+"""Of executions and task runs that come back from storage, whatever they ended as."""
 ATTEMPT: Table = {
     S.RUNNING: _ENDS | {S.KILLING, S.RESUBMITTED},
     S.KILLING: frozenset({S.KILLED, S.FAILED}),

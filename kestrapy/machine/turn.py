@@ -81,6 +81,10 @@ class Turn:
     """Task runs, by key and epoch, that found room at once and stand in no line."""
     started: int = 0
     """Task runs that this turn has created."""
+    told: dict[str, TaskRun] = field(default_factory=dict)
+    """By key, task runs that come back into the state, as readers know them."""
+    removed: list[TaskRun] = field(default_factory=list)
+    """Those that readers know and that are gone: they are told so."""
     _open: dict[str, list[Output]] = field(default_factory=dict)
     _numbers: int = 0
 
@@ -115,6 +119,10 @@ class Turn:
 
     def run(self, execution_id: str, ordinal: int) -> TaskRun:
         return self.need(run_key(f"{execution_id}-{ordinal}"), TaskRun)
+
+    def find_run(self, execution_id: str, ordinal: int) -> TaskRun | None:
+        """None for one that a restart has taken out."""
+        return self.get(run_key(f"{execution_id}-{ordinal}"), TaskRun)
 
     def put_run(self, run: TaskRun) -> TaskRun:
         self.changes[run_key(run.id)] = run
@@ -186,26 +194,36 @@ class Turn:
         prefix = run_key(execution.id) + "-"
         for key, entity in self.changes.items():
             if isinstance(entity, TaskRun) and entity.is_told and key.startswith(prefix):
-                before = self.state.get(key)
+                before = self.told.get(key) or self.state.get(key)
                 if not isinstance(before, TaskRun) or _shows_more(before, entity):
                     yield self._event(execution, run=entity)
+        for run in self.removed:
+            if run.execution_id == execution.id:
+                yield self._event(execution, run=run, removed=True)
+
+    @property
+    def number(self) -> int:
+        """Of the last event that this turn has told; of none: below those that it could."""
+        return self.offset * NUMBERS_PER_COMMAND + self._numbers
 
     def _event(
         self,
         execution: Execution,
         snapshot: ExecutionSnapshot | None = None,
         run: TaskRun | None = None,
+        *,
+        removed: bool = False,
     ) -> ExecutionEvent:
         self._numbers += 1
         return ExecutionEvent(
             execution_id=execution.id,
-            number=self.offset * NUMBERS_PER_COMMAND + self._numbers,
+            number=self.number,
             at=self.at,
             namespace=execution.namespace,
             flow_id=execution.flow_id,
             flow_revision=execution.revision,
             execution=snapshot,
-            task_run=None if run is None else task_run_snapshot(run),
+            task_run=None if run is None else task_run_snapshot(run, removed=removed),
         )
 
     def _chain(self, execution: Execution, fresh: list[Output]) -> None:

@@ -57,6 +57,7 @@ def _root(turn: Turn, execution: Execution, plan: Plan, run: TaskRun | None, roo
                 "startDate": iso_micros(execution.history.start),
                 "state": str(execution.history.current),
                 "outputs": msgspec.json.decode(execution.outputs),
+                "originalId": _original_id(turn, execution),
             }
         case "vars":
             changed = turn.content(execution.id).variables
@@ -71,6 +72,11 @@ def _root(turn: Turn, execution: Execution, plan: Plan, run: TaskRun | None, roo
             parents = _parents(turn, run)
             return parents if root == "parents" else next(iter(parents), None)
     return None
+
+
+def _original_id(turn: Turn, execution: Execution) -> str:
+    lineage = turn.content(execution.id).lineage
+    return execution.id if lineage is None else lineage.original_id
 
 
 def _content(turn: Turn, execution: Execution, root: str) -> Any:

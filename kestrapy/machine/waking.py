@@ -21,6 +21,7 @@ from kestrapy.machine.commands import (
     ResumeAsked,
     ResumeRequested,
     SweepDue,
+    TaskRunMarked,
     TimerDue,
 )
 from kestrapy.machine.entities import (
@@ -115,6 +116,18 @@ def resume(turn: Turn, command: ResumeRequested) -> None:
     execution = _live(turn, command.execution_id)
     if execution is not None and execution.history.current is State.PAUSED:
         _resume_all(turn, execution, command.inputs)
+
+
+def marked(turn: Turn, command: TaskRunMarked) -> None:
+    """A paused run goes on, or ends in a state."""
+    run = turn.get(run_key(command.task_run_id), TaskRun)
+    if run is None or run.state is not State.PAUSED or epochs.is_killed(turn, run):
+        return
+    if command.state in (State.RUNNING, State.SUCCESS):
+        _resume_run(turn, run, "{}")
+    elif command.state in flowables.RESUMED:
+        flowables.resume(turn, run, command.state)
+        endings.advance(turn, run.execution_id, run.ordinal)
 
 
 def asked(turn: Turn, command: ResumeAsked) -> None:

@@ -68,7 +68,9 @@ class IndexWriter(Protocol):
 
 @dataclass(frozen=True)
 class StoredExecution:
-    """An execution as of its event ``number``. task_runs: by ordinal."""
+    """An execution as of its event ``number``. task_runs: by ordinal; those that a restart has
+    taken out are left out. count: ordinals that were given so far, theirs included.
+    """
 
     execution_id: str
     namespace: str
@@ -77,6 +79,7 @@ class StoredExecution:
     number: int
     snapshot: ExecutionSnapshot
     task_runs: tuple[TaskRunSnapshot, ...] = ()
+    count: int = 0
 
 
 @dataclass(frozen=True)

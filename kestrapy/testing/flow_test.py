@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,9 @@ from kestrapy.errors import InputRefused, NotFound, UserError
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_triggers import require_runnable
 from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
+from kestrapy.language.plan import Plan
 from kestrapy.machine.commands import ExecutionSubmitted, KillRequested
+from kestrapy.machine.entities import execution_of
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
 from kestrapy.model.flow import Flow, Task
 from kestrapy.model.ids import derive_execution_id
@@ -21,10 +24,11 @@ from kestrapy.model.registry import Kind
 from kestrapy.model.state import State
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.declarations import groups_named
+from kestrapy.servers.restarts import Restarts, Revived
 from kestrapy.servers.webserver.flows import save_requested
 from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.errors import Stuck
-from kestrapy.testing.observed import ObservedExecution, lines_of
+from kestrapy.testing.observed import ObservedExecution, ObservedTaskRun, lines_of
 from kestrapy.testing.results import Chosen, outcome_of
 from kestrapy.testing.servers import QUIET, FlowTestServers, Wanted
 from kestrapy.testing.stand_ins import StandIn, StandInTrigger, with_stand_ins
@@ -59,6 +63,7 @@ class FlowTest:
         tasks = [it for it in stand_ins if isinstance(it, StandIn)]
         self._wanted = Wanted(self._registry, groups, variables or {}, tasks, triggers)
         self._revisions: dict[tuple[str, str], int] = {}
+        self._sources: dict[tuple[str, str, int], str] = {}
         self._executions: dict[str, ObservedExecution] = {}
         self._servers: FlowTestServers | None = None
 
@@ -168,13 +173,8 @@ class FlowTest:
         content. in_seconds: after which it starts; until then it is CREATED. Raises InputRefused.
         """
         flow = self._flow(flow_id)
-        token = self.servers.parts.entropy.token()
-        execution_id = derive_execution_id(0, self.now, token)
-        if unknown := undeclared(flow, inputs or {}):
-            raise InputRefused(unknown)
-        given = self._stored(flow, execution_id, inputs or {})
-        given = seal_secrets(flow, given, self.servers.cipher.encrypt)
-        resolve_inputs(flow, given, {"flow": {"id": flow.id, "namespace": flow.namespace}})
+        execution_id = self._new_id()
+        given = self._checked(inputs or {}, flow, execution_id)
         self.servers.send(
             ExecutionSubmitted(
                 execution_id,
@@ -227,6 +227,72 @@ class FlowTest:
         """Ask for the end of an execution, by default the youngest; ``run_until`` sees it come."""
         self.servers.send(KillRequested((execution or self._youngest()).id))
 
+    # After the end
+
+    def restart(
+        self, execution: ObservedExecution | None = None, revision: int | None = None
+    ) -> ObservedExecution:
+        """Run again what failed of an execution that has ended, by default the youngest, and what
+        follows. -> it, or the new execution that a revision of its flow makes of it. Either is
+        RESTARTED, ``run_until`` lets it go on. Raises Conflict where nothing failed.
+        """
+        of = (execution or self._youngest()).stored
+        return self._revived(self._restarts.restart(of, revision))
+
+    def replay(
+        self,
+        execution: ObservedExecution | None = None,
+        from_run: ObservedTaskRun | None = None,
+        revision: int | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> ObservedExecution:
+        """-> a new execution that does what this one did, from its beginning or from one of its
+        task runs on. inputs: others than before, from the beginning only.
+        """
+        of = (execution or self._youngest()).stored
+        task_run_id = "" if from_run is None else from_run.id
+        given = None if inputs is None else partial(self._checked, inputs)
+        return self._revived(self._restarts.replay(of, task_run_id, revision, given))
+
+    def mark(self, run: ObservedTaskRun, state: State | str) -> ObservedExecution:
+        """Give a task run another state: one that is paused, or one of an execution that has ended,
+        which then goes on from there. -> its execution.
+        """
+        of = self._observed(execution_of(run.id)).stored
+        return self._revived(self._restarts.mark(of, run.id, State(state)))
+
+    def change_status(
+        self, state: State | str, execution: ObservedExecution | None = None
+    ) -> ObservedExecution:
+        """Give an execution that has ended another state; nothing of it runs."""
+        of = (execution or self._youngest()).stored
+        return self._revived(self._restarts.change_status(of, State(state)))
+
+    def _revived(self, revived: Revived) -> ObservedExecution:
+        execution = self._observed(revived.execution_id)
+        before = execution.states if execution.exists else None
+        for record in revived.records:
+            self.servers.send(record)
+
+        def has_changed() -> bool:
+            return execution.exists and execution.states != before
+
+        self._advance_until(has_changed, f"{execution.id} is taken up again")
+        return execution
+
+    @property
+    def _restarts(self) -> Restarts:
+        return Restarts(self._plan, self._new_id, self.servers.parts.entropy.token)
+
+    def _plan(self, namespace: str, flow_id: str, revision: int) -> Plan:
+        flow = parse_flow(self._sources[namespace, flow_id, revision], self._registry)
+        return Plan(msgspec.structs.replace(flow, revision=revision), self._registry)
+
+    def _new_id(self) -> str:
+        return derive_execution_id(0, self.now, self.servers.parts.entropy.token())
+
+    # Time
+
     def advance(self, seconds: float) -> None:
         """Let so much time pass; all that becomes due meanwhile happens at its time."""
         end = self.servers.clock.monotonic() + round(seconds * SECOND)
@@ -264,7 +330,9 @@ class FlowTest:
             if isinstance(record, ExecutionEvent | LogEntry):
                 self._observed(record.execution_id).take(record)
             elif isinstance(record, FlowRevision):
-                self._revisions[record.namespace, record.flow_id] = record.revision
+                key = (record.namespace, record.flow_id)
+                self._revisions[key] = record.revision
+                self._sources[*key, record.revision] = record.source
         return bool(said)
 
     def _observed(self, execution_id: str) -> ObservedExecution:
@@ -286,6 +354,15 @@ class FlowTest:
                 return flow
         known = ", ".join(flow.id for flow in self.flows)
         raise NotFound(f"no flow {flow_id!r} in this test; there are {known}")
+
+    def _checked(self, inputs: Mapping[str, Any], flow: Flow, execution_id: str) -> dict[str, Any]:
+        """Raises InputRefused."""
+        if unknown := undeclared(flow, inputs):
+            raise InputRefused(unknown)
+        given = self._stored(flow, execution_id, inputs)
+        given = seal_secrets(flow, given, self.servers.cipher.encrypt)
+        resolve_inputs(flow, given, {"flow": {"id": flow.id, "namespace": flow.namespace}})
+        return given
 
     def _stored(self, flow: Flow, execution_id: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         folder = "/".join(

@@ -16,6 +16,7 @@ from kestrapy.machine.outputs import (
     TaskRunSnapshot,
 )
 from kestrapy.model.state import State
+from kestrapy.ports.store import StoredExecution
 
 
 def _states(histories: list[StateChange]) -> list[State]:
@@ -83,6 +84,7 @@ class ObservedExecution:
         self.id = execution_id
         self.namespace = self.flow_id = ""
         self.revision = 0
+        self._number, self._count = -1, 0
         self._snapshot: ExecutionSnapshot | None = None
         self._runs: dict[str, TaskRunSnapshot] = {}
         self._logs: list[LogEntry] = []
@@ -185,8 +187,27 @@ class ObservedExecution:
         self.revision = said.flow_revision
         if said.execution is not None:
             self._snapshot = said.execution
-        if said.task_run is not None:
-            self._runs[said.task_run.id] = said.task_run
+        self._number = said.number
+        if said.task_run is None:
+            return
+        self._count = max(self._count, said.task_run.ordinal + 1)
+        self._runs[said.task_run.id] = said.task_run
+        if said.task_run.removed:
+            del self._runs[said.task_run.id]
+
+    @property
+    def stored(self) -> StoredExecution:
+        """As a database would have it. Raises LookupError while it has not begun."""
+        return StoredExecution(
+            self.id,
+            self.namespace,
+            self.flow_id,
+            self.revision,
+            self._number,
+            self.snapshot,
+            tuple(it.snapshot for it in self.task_runs),
+            self._count,
+        )
 
     def __repr__(self) -> str:
         state = self._snapshot.state if self._snapshot else "not begun"

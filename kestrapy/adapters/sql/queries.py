@@ -289,5 +289,6 @@ def _stored(
         flow_revision=row["flow_revision"],
         number=number,
         snapshot=execution_snapshot_of(row),
-        task_runs=tuple(runs),
+        task_runs=tuple(run for run in runs if not run.removed),
+        count=runs[-1].ordinal + 1 if runs else 0,
     )

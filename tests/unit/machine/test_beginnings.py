@@ -47,7 +47,8 @@ def test_the_first_creation_counts() -> None:
 
 def test_an_ended_execution_is_known_for_a_while() -> None:
     driver = Driver(flow(task("a"))).create().run()
-    assert driver.execution == Ended(State.SUCCESS, driver.at + ENDED_KEPT)
+    until, number = driver.at + ENDED_KEPT, driver.stored().number
+    assert driver.execution == Ended(State.SUCCESS, until, number)
     at = driver.at
     driver.fold(KillRequested("other"), at=at + ENDED_KEPT - 1)
     assert isinstance(driver.execution, Ended)

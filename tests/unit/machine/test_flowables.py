@@ -715,3 +715,11 @@ def test_each_round_of_a_loop_has_a_timer_of_its_own() -> None:
             seen.add(waiting.due)
             driver.fold(TimerDue(waiting.id, waiting.due), at=driver.at)
     assert driver.ended == "SUCCESS"
+
+
+def test_an_exit_beside_a_pause_ends_it() -> None:
+    pause = flowable("pause", "w", onPause=task("x"))
+    exit_ = {"id": "e", "type": "exit", "state": "FAILED"}
+    driver = Driver(flow(parallel("p", pause, exit_))).create().run()
+    assert driver.states == {"p": "FAILED", "w": "FAILED", "e": "FAILED"}
+    assert driver.ended == "FAILED"

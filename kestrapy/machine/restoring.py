@@ -1,0 +1,266 @@
+"""Ended executions come back into the state, from parts that somebody read from storage.
+
+::
+
+    parts arrive ──▶ kept ──▶ the last one: RESTARTED ──▶ each part unpacked ──▶ RUNNING, each part
+                                                                                  set going
+
+The fold tells itself to take the next step (``RestoringContinued``), so that no command costs more
+than one part, however large the execution is. Only once all task runs are in the state again does
+one of them go on: what runs may read the outputs of any other.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kestrapy.errors import UserError
+from kestrapy.machine import blocks, endings, flowables, sweeps, task_runs, transitions, waking
+from kestrapy.machine.commands import ExecutionRestored, RestoringContinued, SweepDue
+from kestrapy.machine.entities import (
+    Ended,
+    Entity,
+    Execution,
+    Scope,
+    TaskRun,
+    content_key,
+    execution_key,
+    run_key,
+)
+from kestrapy.machine.lists import ROOT
+from kestrapy.machine.restored import (
+    RestoredHead,
+    RestoredPart,
+    RestoredRun,
+    Restoring,
+    restored_part_key,
+    restoring_key,
+)
+from kestrapy.machine.turn import Turn
+from kestrapy.model.state import State
+
+PART_KEPT = 7 * 24 * 3600 * 1000
+"""ms for which a part waits for the others: as long as they may stand in the log unread."""
+
+WAITS = -1
+"""The step of a restoring that is complete, while the shard still forgets the execution's task
+runs.
+"""
+
+_decode_head = msgspec.msgpack.Decoder(RestoredHead).decode
+_decode_run = msgspec.msgpack.Decoder(RestoredRun).decode
+replace = msgspec.structs.replace
+
+
+# Parts arrive
+
+
+def take(turn: Turn, command: ExecutionRestored) -> None:
+    """Keep a part. The first one of another restoring takes the place of a half-written one."""
+    key = restoring_key(command.execution_id)
+    known = turn.get(key, Restoring)
+    is_known = known is not None and known.restoring == command.restoring
+    expected = known.parts if known is not None and is_known else 0
+    if command.part != expected or not _is_wanted(turn, command):
+        return
+    head = known.head if known is not None and is_known else command.head
+    until = turn.at + PART_KEPT
+    turn.put(key, Restoring(command.restoring, command.part + 1, until, head))
+    turn.put(
+        restored_part_key(command.execution_id, command.part), RestoredPart(command.runs, until)
+    )
+    if command.last:
+        _begin(turn, command.execution_id)
+
+
+def _is_wanted(turn: Turn, command: ExecutionRestored) -> bool:
+    """Not where the execution lives, nor where storage had not yet heard of its last end."""
+    found = turn.get(execution_key(command.execution_id), Entity)
+    if isinstance(found, Ended):
+        return command.number >= found.number or turn.at >= found.until
+    return found is None
+
+
+def _begin(turn: Turn, execution_id: str) -> None:
+    """All parts are there: the execution is what its head says, once what it was is forgotten."""
+    restoring = turn.need(restoring_key(execution_id), Restoring)
+    if sweeps.under_way(turn, execution_id) is not None:
+        turn.put(restoring_key(execution_id), replace(restoring, until=0, step=WAITS))
+        return None
+    head = _decode_head(restoring.head)
+    history = head.execution.history
+    if head.enters is not None:
+        history = transitions.enter(transitions.RESTORED, history, head.enters, turn.at)
+    lives = head.enters is State.RESTARTED
+    turn.put(content_key(execution_id), head.content)
+    turn.put_execution(replace(head.execution, history=history, restoring=lives))
+    if not lives:
+        return _tell(turn, execution_id)
+    if head.ends_as:
+        flowables.stop(turn, execution_id, State(head.ends_as))
+    turn.put(restoring_key(execution_id), replace(restoring, head=b"", until=0, step=0))
+    return _take_step(turn, execution_id)
+
+
+def sweep_due(turn: Turn, command: SweepDue) -> None:
+    """A walk over an execution's task runs goes on; who waits for its end does so after it."""
+    waking.sweep_due(turn, command)
+    restoring = turn.get(restoring_key(command.execution_id), Restoring)
+    if restoring is not None and restoring.step == WAITS:
+        _begin(turn, command.execution_id)
+
+
+def _tell(turn: Turn, execution_id: str) -> None:
+    """Something of an ended execution was changed; it does not go on."""
+    turn.touch(execution_id)
+    turn.close(execution_id)
+    state = turn.execution(execution_id).history.current
+    turn.drop(content_key(execution_id))
+    turn.drop(restoring_key(execution_id))
+    turn.drop(restored_part_key(execution_id, 0))
+    until = turn.at + endings.RESTARTED_KEPT
+    turn.put(execution_key(execution_id), Ended(state, until, turn.number))
+
+
+# Step by step
+
+
+def go_on(turn: Turn, command: RestoringContinued) -> None:
+    key = restoring_key(command.execution_id)
+    restoring = turn.get(key, Restoring)
+    if restoring is None or restoring.restoring != command.restoring:
+        return
+    if restoring.step != command.step or sweeps.is_breaking(turn, command.execution_id):
+        return
+    if _lives(turn, command.execution_id):
+        _take_step(turn, command.execution_id)
+    else:  # it was killed meanwhile
+        turn.drop(key)
+
+
+def _take_step(turn: Turn, execution_id: str) -> None:
+    """Each part is unpacked; then each part's task runs are set going."""
+    key = restoring_key(execution_id)
+    restoring = turn.need(key, Restoring)
+    turn.touch(execution_id)
+    part = restoring.step % restoring.parts
+    if turn.get(restored_part_key(execution_id, part), RestoredPart) is None:
+        turn.drop(key)
+        return endings.break_off(turn, execution_id, "its log stood still for days; restart it")
+    if restoring.step < restoring.parts:
+        _unpack(turn, execution_id, part)
+    elif part == 0 and turn.execution(execution_id).killing:
+        return _stop(turn, execution_id)
+    else:
+        _set_going(turn, execution_id, part)
+    step, lives = restoring.step + 1, _lives(turn, execution_id)
+    if lives and step < 2 * restoring.parts:
+        turn.put(key, replace(restoring, step=step))
+        turn.emit(RestoringContinued(execution_id, restoring.restoring, step), execution_id)
+    else:
+        turn.drop(key)
+        _advance(turn, execution_id, ROOT)
+
+
+def _stop(turn: Turn, execution_id: str) -> None:
+    """It was killed while it came back: nothing of it goes on."""
+    turn.drop(restoring_key(execution_id))
+    turn.put_execution(replace(turn.execution(execution_id), restoring=False))
+    endings.kill_rest(turn, execution_id)
+
+
+def _runs(turn: Turn, execution_id: str, part: int) -> list[RestoredRun]:
+    key = restored_part_key(execution_id, part)
+    return [_decode_run(it) for it in turn.need(key, RestoredPart).runs]
+
+
+def _unpack(turn: Turn, execution_id: str, part: int) -> None:
+    for restored in _runs(turn, execution_id, part):
+        run = restored.run
+        if restored.removed:
+            turn.removed.append(run)
+            continue
+        if not restored.fresh:
+            turn.told[run_key(run.id)] = run
+        if restored.enters is not None:
+            run = _entered(turn, run, restored.enters)
+        task_runs.keep_last(turn, turn.put_run(run))
+
+
+def _entered(turn: Turn, run: TaskRun, state: State) -> TaskRun:
+    """Where a task run is given a state, so is its last attempt."""
+    history = transitions.enter(transitions.RESTORED, run.history, state, turn.at)
+    run = replace(run, history=history, error="")
+    if run.attempts and state.is_terminal:
+        *earlier, last = run.attempts
+        last = replace(last, history=last.history.enter(state, turn.at))
+        run = replace(run, attempts=(*earlier, last))
+    return run
+
+
+def _set_going(turn: Turn, execution_id: str, part: int) -> None:
+    if part == 0:
+        execution = turn.execution(execution_id)
+        history = transitions.enter(
+            transitions.EXECUTION, execution.history, State.RUNNING, turn.at
+        )
+        turn.put_execution(replace(execution, history=history, restoring=False))
+    owners: dict[int, None] = {}
+    for restored in _runs(turn, execution_id, part):
+        run = turn.find_run(execution_id, restored.run.ordinal)
+        if run is None or restored.enters is not run.state:
+            continue
+        if run.state is State.RUNNING:
+            owners[_reopen(turn, run)] = None
+        elif run.state is State.RESTARTED and not turn.execution(execution_id).killing:
+            owners[_run_again(turn, run)] = None
+    turn.drop(restored_part_key(execution_id, part))
+    for owner in owners:
+        _advance(turn, execution_id, owner)
+
+
+def _run_again(turn: Turn, run: TaskRun) -> int:
+    """-> whose list may have to go on."""
+    plan = turn.plan(turn.execution(run.execution_id))
+    ended = blocks.prepare(turn, run, plan.kind(run.task_id))
+    run = turn.run(run.execution_id, run.ordinal)
+    return run.ordinal if ended is None else blocks.end(turn, run, ended)
+
+
+def _reopen(turn: Turn, run: TaskRun) -> int:
+    """A flowable task run whose list goes on. -> its ordinal."""
+    plan = turn.plan(turn.execution(run.execution_id))
+    if plan.kind(run.task_id).has_values and not _tell_values(turn, run):
+        run = turn.run(run.execution_id, run.ordinal)
+        scope = run.scope or Scope()
+        turn.put_run(replace(run, scope=replace(scope, failed=True, block_failed=True)))
+    return run.ordinal
+
+
+def _tell_values(turn: Turn, run: TaskRun) -> bool:
+    """A run that goes through values comes back from storage, which keeps none of them. -> whether
+    they could be told; else it has an error.
+    """
+    scope = run.scope or Scope()
+    try:
+        flowables.start_each(turn, run)
+    except UserError as error:
+        flowables.fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
+        return False
+    run = turn.run(run.execution_id, run.ordinal)
+    size = run.scope.size if run.scope is not None else 0
+    lanes = tuple(it for it in scope.lanes if it[0] < size)
+    turn.put_run(replace(run, scope=replace(scope, size=size, lanes=lanes)))
+    return True
+
+
+def _lives(turn: Turn, execution_id: str) -> bool:
+    return isinstance(turn.get(execution_key(execution_id), Entity), Execution)
+
+
+def _advance(turn: Turn, execution_id: str, owner: int) -> None:
+    """Unless it has ended meanwhile. Of a runnable task run there is no list."""
+    if not _lives(turn, execution_id):
+        return
+    if owner == ROOT or turn.run(execution_id, owner).scope is not None:
+        endings.advance(turn, execution_id, owner)
