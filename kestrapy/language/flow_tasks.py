@@ -85,7 +85,9 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
     if not kind.kind.is_job:
         for name, value in properties.items():
-            if kind.kind is Kind.FOR_ITEMS and name not in OF_SPLIT:  # of each batch
+            of_batches = kind.kind is Kind.FOR_ITEMS and name not in OF_SPLIT
+            of_child = kind.kind is Kind.SUBFLOW and name == "outputs"
+            if of_batches or of_child:  # nobody asks a worker for each of them
                 refuse_world(fields, name, value)
     task = Task(task_id, kind.name, properties=properties, **core)
     return with_steps(task) if kind.kind is Kind.FOR_ITEMS else task

@@ -71,6 +71,11 @@ def is_encrypted(value: Any) -> bool:
     return is_sealed(value) and value["type"] == ENCRYPTED
 
 
+def is_mixed(text: str) -> bool:
+    """Whether a sealed value was written into a text, where it can't be opened any more."""
+    return ENCRYPTED in text or SECRET_DEFAULT in text
+
+
 def is_sealed(value: Any) -> bool:
     """Whether this is a secret in a form that a worker opens: encrypted, or its flow's default."""
     return (

@@ -144,7 +144,7 @@ class Plan:
 
     def _reads_of_job(self, task: Task) -> Reads:
         """Of the properties of a task, and its type; of a WorkingDirectory also of its tasks."""
-        own = reads_of(_rendered_here(task, self._kinds[task.type].kind))
+        own = reads_of(rendered_here(task, self._kinds[task.type].kind))
         names = {*own.names, *self._kinds[task.type].reads}
         if self._kinds[task.type].kind is Kind.WORKING_DIRECTORY:
             children = [it for it in task.tasks if not it.disabled]
@@ -173,13 +173,15 @@ class Plan:
                     reads,
                     condition,
                     tried,
-                    asks_properties=value_needs_worker(task.properties),
+                    asks_properties=value_needs_worker(
+                        rendered_here(task, self._kinds[task.type].kind)
+                    ),
                     asks_condition=value_needs_worker(task.run_if),
                 )
                 yield from self._level(task, task.id, around, tried)
 
 
-def _rendered_here(task: Task, kind: Kind) -> dict[str, Any]:
+def rendered_here(task: Task, kind: Kind) -> dict[str, Any]:
     """Its properties, but for those that are rendered elsewhere: a Subflow's outputs, by what it
     runs.
     """

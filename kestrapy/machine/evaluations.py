@@ -23,7 +23,7 @@ from kestrapy.machine.commands import Result
 from kestrapy.machine.entities import Scope, TaskRun
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
-from kestrapy.model.registry import Kind
+from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State
 
 BEGIN, REPEAT = "begin", "repeat"
@@ -49,6 +49,8 @@ def is_needed_again(turn: Turn, run: TaskRun) -> bool:
 
 
 def _asks_properties(turn: Turn, run: TaskRun, planned: Planned) -> bool:
+    if turn.plan(turn.execution(run.execution_id)).kind(run.task_id) in CALLS:
+        return planned.asks_properties  # secrets go on to its child as they are sealed
     return planned.asks_properties or _reads_secrets(turn, run, planned.reads)
 
 

@@ -147,7 +147,7 @@ def _answers(run: TaskRun) -> dict[str, Any]:
 def answered(run: TaskRun, names: Iterable[str]) -> dict[str, Any] | None:
     """Properties of its task as a worker has rendered them; None where none did."""
     given = _answers(run).get("properties") if run.answers else None
-    if not isinstance(given, dict):
+    if not isinstance(given, dict) or not given:
         return None
     return {name: given[name] for name in names if given.get(name) is not None}
 

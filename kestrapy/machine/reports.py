@@ -9,6 +9,7 @@ from kestrapy.language.expression import render_value
 from kestrapy.language.reads import reads_of
 from kestrapy.machine.commands import ChildReported, Parent
 from kestrapy.machine.entities import Execution
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.state import State
@@ -69,7 +70,8 @@ def _outputs_for(turn: Turn, execution: Execution, parent: Parent) -> str:
         templates = msgspec.json.decode(parent.outputs)
         variables = variables_of(turn, execution, plan, reads_of(templates), None)
         try:
-            outputs = _encode(render_value(templates, variables)).decode()
+            world = FoldWorld(turn.at, execution.id)
+            outputs = _encode(render_value(templates, variables, world)).decode()
         except ExpressionError as error:
             raise UserError(f"outputs of the subflow: {error}") from error
     size = len(outputs.encode())

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import UserError
-from kestrapy.machine import calls, flowables, merging, task_runs, transitions
+from kestrapy.machine import calls, evaluations, flowables, merging, task_runs, transitions
 from kestrapy.machine.commands import ChildReported, KillRequested
 from kestrapy.machine.entities import (
     Attempt,
@@ -223,7 +223,7 @@ def _tried_again(turn: Turn, run: TaskRun) -> bool:
     merging.drop(turn, run)
     run = turn.run(run.execution_id, run.ordinal)
     due = max(run.due, turn.at + 1)
-    turn.put_run(replace(run, scope=Scope(), due=due, outputs="{}", error=""))
+    turn.put_run(replace(run, scope=Scope(), due=due, outputs="{}", error="", answers=""))
     return True
 
 
@@ -266,7 +266,8 @@ def _attempt_ended(turn: Turn, run: TaskRun, state: State) -> TaskRun:
 def due(turn: Turn, run: TaskRun) -> State | None:
     """Its timer. -> the state in which it ends at once; None: its list goes on."""
     if run.state is State.RETRYING:
-        return begin(turn, run)
+        asks = evaluations.is_needed(turn, run)
+        return evaluations.ask(turn, run, evaluations.BEGIN) if asks else begin(turn, run)
     run = turn.put_run(replace(run, due=0))
     if run.state is State.KILLING:
         _kill_page(turn, run, run.scope or Scope())

@@ -18,7 +18,7 @@ import msgspec
 
 from kestrapy.errors import RoutingProblem
 from kestrapy.language.expression import has_expression, render_value
-from kestrapy.language.plan import Plan
+from kestrapy.language.plan import Plan, rendered_here
 from kestrapy.language.reads import reads_of
 from kestrapy.language.worker_groups import unfit_fallback
 from kestrapy.machine import directories, flowables, groups, merging, routing, transitions
@@ -39,7 +39,7 @@ from kestrapy.machine.routing import Route
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
 from kestrapy.model.flow import Retry, Task
-from kestrapy.model.registry import EVALUATION, Kind
+from kestrapy.model.registry import CALLS, EVALUATION, Kind
 from kestrapy.model.state import State, begin
 from kestrapy.model.worker_group import DEFAULT_LANE, Fallback
 
@@ -187,7 +187,7 @@ def _job_of(turn: Turn, run: TaskRun) -> Job:
     plan = turn.plan(execution)
     task, reads, text = plan.task(run.task_id), plan.reads(run.task_id), ""
     if run.asks:
-        task, reads = _evaluation(task, plan.kind(run.task_id)), plan.evaluation_reads(run.task_id)
+        task, reads = _evaluation(plan, run), plan.evaluation_reads(run.task_id)
         text = _encode_text(task).decode()
     if turn.content(run.execution_id).parent is not None:
         reads = reads._replace(names=tuple(sorted({*reads.names, *STARTER})))
@@ -210,9 +210,14 @@ def _job_of(turn: Turn, run: TaskRun) -> Job:
     )
 
 
-def _evaluation(task: Task, kind: Kind) -> Task:
-    """What a worker evaluates of a task: its runIf, and the properties of a flowable one."""
-    properties = {} if kind.is_job else task.properties
+def _evaluation(plan: Plan, run: TaskRun) -> Task:
+    """What a worker evaluates of a task: its runIf, and the properties of a flowable one. Those of
+    a task that runs another flow only where they need it: secrets it passes on as they are sealed.
+    """
+    planned = plan.planned(run.task_id)
+    task, kind = planned.task, plan.kind(run.task_id)
+    needless = kind.is_job or (kind in CALLS and not planned.asks_properties)
+    properties = {} if needless else rendered_here(task, kind)
     asked = {"runIf": task.run_if, "properties": properties}
     return Task(task.id, EVALUATION, properties=asked)
 

@@ -68,7 +68,7 @@ def _wake(turn: Turn, run: TaskRun) -> None:
         epochs.go_on(turn, run, task_runs.ON_TIMER[run.state](turn, run))
     elif turn.plan(turn.execution(run.execution_id)).kind(run.task_id) in CALLS:
         epochs.go_on(turn, run, ended := subflows.due(turn, run))
-        if ended is None:
+        if ended is None and turn.run(run.execution_id, run.ordinal).scope is not None:
             endings.advance(turn, run.execution_id, run.ordinal)
     else:
         flowables.due(turn, run)

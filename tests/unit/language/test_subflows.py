@@ -84,6 +84,7 @@ def test_ids_of_steps_can_not_be_taken() -> None:
         ({**SUBFLOW, "labels": "k=v"}, "labels: expected a map, or a list of maps"),
         ({**SUBFLOW, "timeout": "PT1S"}, "`timeout` has no effect here"),
         ({**ITEMS, "inputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
+        ({**SUBFLOW, "outputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
         ({**ITEMS, "tasks": []}, "unknown property `tasks`"),
         ({**ITEMS, "scheduleDate": "soon"}, "'soon' is no instant"),
         (

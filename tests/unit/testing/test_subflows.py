@@ -88,3 +88,76 @@ def test_a_flow_that_is_not_there_fails_the_task_that_calls_it() -> None:
         execution = test.run()
         assert execution.state == "FAILED"
         assert "there is no flow tests.inner" in execution["call"].error
+
+
+# Secrets, and what only a worker can tell
+
+SAFE = """\
+id: safe
+namespace: tests
+inputs: [{id: s, type: SECRET}]
+tasks:
+- {id: length, type: return, format: "{{ inputs.s | length }}"}
+"""
+
+
+def calling(inputs: str, head: str = "inputs: [{id: s, type: SECRET}]") -> str:
+    call = "{id: call, type: subflow, namespace: tests, flowId: safe, INPUTS}"
+    return f"id: caller\nnamespace: tests\n{head}\ntasks:\n- {call.replace('INPUTS', inputs)}\n"
+
+
+def test_a_secret_goes_on_to_a_subflow_as_it_is_sealed() -> None:
+    with FlowTest(calling('inputs: {s: "{{ inputs.s }}"}'), SAFE) as test:
+        execution = test.run({"s": "hidden!"})
+        assert execution.state == "SUCCESS", execution
+        (child,) = test.of_flow("safe")
+        assert child["length"].outputs == {"value": "7"}
+        assert "hidden" not in json.dumps(child.inputs)
+
+
+def test_a_secret_is_no_part_of_a_text() -> None:
+    with FlowTest(calling('inputs: {s: "Bearer {{ inputs.s }}"}'), SAFE) as test:
+        execution = test.run({"s": "hidden!"})
+        assert "hand it over alone" in execution["call"].error
+        assert not test.of_flow("safe")
+
+
+def test_a_condition_over_a_secret_hands_it_over_all_the_same() -> None:
+    text = """inputs: {s: "{{ inputs.s }}"}, runIf: "{{ inputs.s == 'hidden!' }}" """
+    with FlowTest(calling(text), SAFE) as test:
+        assert test.run({"s": "hidden!"}).state == "SUCCESS"
+        assert len(test.of_flow("safe")) == 1
+        assert test.run({"s": "another"})["call"].state == "SKIPPED"
+
+
+CHILD = """\
+id: safe
+namespace: tests
+inputs: [{id: s, type: STRING}, {id: n, type: INT}]
+tasks:
+- {id: odd, type: fail, condition: "{{ inputs.n < 1 }}"}
+"""
+SETTING = """\
+id: caller
+namespace: tests
+tasks:
+- {id: set, type: io.kestra.plugin.core.kv.Set, key: k, value: from the store}
+- id: call
+  type: subflow
+  namespace: tests
+  flowId: safe
+  inputs: {s: "{{ kv('k') }}", n: "{{ taskrun.attemptsCount }}"}
+  outputs: {o: "{{ inputs.s }} {{ now() is defined }}"}
+  retry: {type: constant, interval: PT1S, maxAttempts: 2}
+"""
+
+
+def test_inputs_may_read_the_world_and_each_try_reads_it_anew() -> None:
+    with FlowTest(SETTING, CHILD) as test:
+        execution = test.run()
+        assert execution.state == "SUCCESS", execution
+        assert [it.inputs for it in test.of_flow("safe")] == [
+            {"s": "from the store", "n": 0},
+            {"s": "from the store", "n": 1},
+        ]
+        assert execution["call"].outputs["outputs"] == {"o": "from the store true"}
