@@ -13,12 +13,8 @@ from kestrapy.cli.errors import show_problems, show_warning, stderr
 from kestrapy.cli.run import OutputFormat
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.errors import FlowRefused
-from kestrapy.language.flow import parse_flow
-from kestrapy.language.flow_triggers import require_runnable
-from kestrapy.language.reference_warnings import reference_warnings
 from kestrapy.model.declaring import declared_groups
 from kestrapy.model.worker_group import GroupSettings
-from kestrapy.plugins.registry import REGISTRY
 
 if TYPE_CHECKING:
     from kestrapy.assembly.sight import Sight
@@ -64,6 +60,7 @@ def explain(
     from kestrapy.cli.running import load
     from kestrapy.language.plan import Plan
     from kestrapy.machine import explanation
+    from kestrapy.plugins.registry import REGISTRY
 
     sight = _look(config) if config else None
     flow = load(file, sight.groups if sight else None)
@@ -83,6 +80,7 @@ def schema() -> None:
     In VS Code, its YAML extension takes it by the setting `yaml.schemas`.
     """
     from kestrapy.language.schema import flow_schema
+    from kestrapy.plugins.registry import REGISTRY
 
     print(json.dumps(flow_schema(REGISTRY), indent=2, ensure_ascii=False))
 
@@ -98,6 +96,11 @@ def _look(config: Path) -> Sight:
 
 def validate_file(path: Path, groups: Mapping[str, GroupSettings] | None) -> bool:
     """-> whether it is fine; says what it is, or what is wrong."""
+    from kestrapy.language.flow import parse_flow
+    from kestrapy.language.flow_triggers import require_runnable
+    from kestrapy.language.flow_warnings import flow_warnings
+    from kestrapy.plugins.registry import REGISTRY
+
     try:
         text = path.read_text(encoding="utf-8")
         flow = parse_flow(text, REGISTRY, groups=groups)
@@ -108,7 +111,7 @@ def validate_file(path: Path, groups: Mapping[str, GroupSettings] | None) -> boo
     except FlowRefused as refusal:
         show_problems(str(path), refusal)
         return False
-    for it in reference_warnings(text):
+    for it in flow_warnings(text, REGISTRY):
         show_warning(str(path), it)
     print(f"{path}: {flow.namespace}.{flow.id} is fine")
     return True

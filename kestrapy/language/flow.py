@@ -26,11 +26,15 @@ from kestrapy.model.flow import Flow
 from kestrapy.model.registry import Kind, Registry
 from kestrapy.model.worker_group import GroupSettings
 
+RESERVED_IDS = (
+    *("pause", "resume", "force-run", "change-status", "kill"),
+    *("executions", "search", "source", "disable", "enable"),
+)
+"""They are parts of the REST API's paths, where flows' ids stand too."""
 FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
 NOT_YET = (
     "checks",
-    "deleted",
     "sla",
     "updated",
 )
@@ -75,10 +79,12 @@ def _declared(fields: Fields, groups: Mapping[str, GroupSettings] | None) -> Dec
 def _read(fields: Fields, reading: Reading, source: str) -> Flow:
     fields.choice("tenantId", ("main",), "main")
     fields.refuse(NOT_YET)
+    if fields.flag("deleted"):
+        fields.add("deleted", "a flow that is saved is not deleted: leave it out")
     fields.some("tasks", "`tasks` must have a task")
     outputs = fields.each("outputs")
     flow = Flow(
-        id=fields.identifier("id", FLOW_ID, 100),
+        id=_read_id(fields),
         namespace=fields.identifier("namespace", NAMESPACE, 150),
         revision=fields.integer("revision", 1, 0),
         description=fields.text("description"),
@@ -122,6 +128,15 @@ def _check_calls(reading: Reading, flow: Flow) -> None:
         taken = ids.intersection(step_ids(str(fields.take("id"))))
         if kind.kind is Kind.FOR_ITEMS and taken:
             fields.add("id", f"its steps are called {', '.join(sorted(taken))}: rename the others")
+
+
+def _read_id(fields: Fields) -> str:
+    flow_id = fields.identifier("id", FLOW_ID, 100)
+    if flow_id in RESERVED_IDS:
+        known = ", ".join(RESERVED_IDS)
+        message = f"Flow id is a reserved keyword: {flow_id}. List of reserved keywords: {known}"
+        fields.add("id", message)
+    return flow_id
 
 
 def _read_variables(fields: Fields) -> dict[str, Any]:

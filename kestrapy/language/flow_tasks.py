@@ -33,6 +33,10 @@ ACTED_UPON = {
     Kind.FOR_ITEMS: ("retry", "logLevel", "workerGroup", "workerSelector"),
 }
 """Of what only workers act upon, what has an effect all the same."""
+IDLE: dict[str, tuple[str, Any]] = {"timeout": ("timeout", None), "logLevel": ("log_level", "")}
+"""Of the rest, what may be written and has no effect, as in Kestra; validation warns of it. With
+the attribute of a Task, and what it is then.
+"""
 
 
 @dataclass
@@ -76,6 +80,9 @@ def read_task(fields: Fields, reading: Reading) -> Task:
         return Task(task_id, fields.text("type"), **core)
     if not kind.kind.is_job:
         _refuse_workers_own(fields, kind)
+        for name, (attribute, absent) in IDLE.items():
+            if name not in ACTED_UPON.get(kind.kind, ()):
+                core[attribute] = absent
     if kind.kind.has_children:
         core |= read_children(fields, kind, partial(read_task, reading=reading))
         if kind.kind is Kind.WORKING_DIRECTORY:
@@ -122,7 +129,7 @@ def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
     remedy = "set it on its tasks" if kind.kind.has_children else "leave it out"
     fit = ACTED_UPON.get(kind.kind, ("retry",) if kind.kind.has_children else ())
     for name in RUNNABLE_ONLY:
-        if fields.has(name) and name not in fit:
+        if fields.has(name) and name not in (*fit, *IDLE):
             fields.add(name, f"`{name}` has no effect here, no worker runs it: {remedy}")
 
 

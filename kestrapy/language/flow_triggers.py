@@ -54,6 +54,11 @@ def read_trigger(fields: Fields, reading: Reading) -> Trigger:
             fields.add("type", invalid_type(name, reading.registry.triggers))
         fields.rest()
         return Trigger(type=name, **core)
+    for index, condition in enumerate(core["conditions"]):
+        if condition.type in kind.without:
+            place = (*fields.path, "conditions", index, "type")
+            short = condition.type.rpartition(".")[2]
+            reading.problems.add(place, f"a {kind.name} can't have a {short}")
     core["worker_group"] = _read_group(fields, kind, reading)
     known = set(fields.known) - {*NO_WORKER, "version"}
     properties = fields.rest()

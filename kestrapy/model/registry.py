@@ -107,7 +107,8 @@ class TriggerType:
     """A trigger type. properties: the model of what it adds to the core properties.
 
     is_polling: a worker evaluates it, each interval. runs: whether this build makes executions by
-    it. waiting: properties, as in YAML, that can be read and that nothing acts upon yet.
+    it. waiting: properties, as in YAML, that can be read and that nothing acts upon yet. without:
+    condition types that it can't have.
     """
 
     name: str
@@ -116,6 +117,7 @@ class TriggerType:
     is_polling: bool = False
     runs: bool = True
     waiting: frozenset[str] = frozenset()
+    without: tuple[str, ...] = ()
 
 
 class Holds(Enum):

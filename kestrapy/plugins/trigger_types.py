@@ -39,6 +39,7 @@ TRIGGERS = [
         WebhookProperties,
         (f"{_OLD}.triggers.types.Webhook",),
         runs=False,
+        without=(f"{_CORE}.condition.MultipleCondition",),
     ),
     TriggerType(
         f"{_CORE}.http.Trigger",

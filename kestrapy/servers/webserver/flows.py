@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from kestrapy.errors import FlowRefused, LogUnavailable, NotFound, Problem
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_triggers import require_runnable
-from kestrapy.language.reference_warnings import reference_warnings
+from kestrapy.language.flow_warnings import flow_warnings
 from kestrapy.machine.commands import FlowSaveRequested, TriggerDefinition
 from kestrapy.machine.outputs import FlowRevision
 from kestrapy.model.flow import Flow
@@ -101,7 +101,7 @@ class FlowEndpoints:
             ]
             return answer([{"index": 0, "constraints": str(refused), "problems": problems}])
         found: dict[str, Any] = {"index": 0, "flow": flow.id, "namespace": flow.namespace}
-        if warnings := reference_warnings(source):
+        if warnings := flow_warnings(source, self._web.registry):
             found["warnings"] = [f"{it.path}: {it.message}" for it in warnings]
         return answer([found])
 

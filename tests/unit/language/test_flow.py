@@ -329,6 +329,14 @@ def test_flowable_tasks_need_children_and_only_parallel_is_concurrent() -> None:
         ("", "a flow is a map"),
         ("- a", "a flow is a map"),
         ("id: f\nnamespace: n", "`tasks` must have a task"),
+        (
+            "id: search\nnamespace: n\ntasks: [{id: t, type: echo, message: m}]",
+            "Flow id is a reserved keyword: search",
+        ),
+        (
+            "id: f\nnamespace: n\ndeleted: true\ntasks: [{id: t, type: echo, message: m}]",
+            "is not deleted",
+        ),
         ("id: f\nnamespace: n\ntasks: []", "`tasks` must have a task"),
         ("id: f\nnamespace: N\ntasks: [{id: t, type: echo, message: m}]", "'N' must match"),
         ("id: -f\nnamespace: n\ntasks: [{id: t, type: echo, message: m}]", "'-f' must match"),
@@ -420,8 +428,6 @@ def test_an_unknown_property_is_refused_though_it_holds_an_expression() -> None:
 @pytest.mark.parametrize(
     "name, value",
     [
-        ("timeout", "PT5S"),
-        ("logLevel", "WARN"),
         ("workerGroup", "{key: gpu}"),
         ("workerSelector", "{tags: [x]}"),
         ("onWorkerLost", "FAIL"),

@@ -82,7 +82,7 @@ def test_ids_of_steps_can_not_be_taken() -> None:
         ({"id": "s", "type": "subflow", "flowId": "f"}, "`namespace` is required"),
         ({**SUBFLOW, "item": 1}, "unknown property `item`"),
         ({**SUBFLOW, "labels": "k=v"}, "labels: expected a map, or a list of maps"),
-        ({**SUBFLOW, "timeout": "PT1S"}, "`timeout` has no effect here"),
+        ({**SUBFLOW, "onWorkerLost": "FAIL"}, "`onWorkerLost` has no effect here"),
         ({**ITEMS, "inputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
         ({**SUBFLOW, "outputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
         ({**ITEMS, "tasks": []}, "unknown property `tasks`"),

@@ -107,6 +107,14 @@ def test_a_worker_group_is_for_those_that_a_worker_evaluates() -> None:
     assert trigger.worker_group is not None and trigger.worker_group.key == "gpu"
 
 
+def test_some_triggers_can_not_have_some_conditions() -> None:
+    several = "conditions: [{type: several, conditions: {x: {type: is}}}]"
+    (problem,) = problems(f"type: poll, {several}")
+    assert problem.path == "triggers[0].conditions[0].type"
+    assert "can't have a Several" in problem.message
+    assert parsed(f"type: cron, cron: x, {several}").triggers
+
+
 def test_preconditions_have_ids_of_their_own() -> None:
     flow = "type: poll, preconditions: {id: a}"
     found = problems(flow, flow, "type: poll, preconditions: {id: b}")

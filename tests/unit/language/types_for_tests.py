@@ -73,7 +73,14 @@ REGISTRY = Registry(
             TriggerType(
                 "acme.Cron", CronProperties, ("cron",), waiting=frozenset(["labels", "zone"])
             ),
-            TriggerType("acme.Poll", PollProperties, ("poll",), is_polling=True, runs=False),
+            TriggerType(
+                "acme.Poll",
+                PollProperties,
+                ("poll",),
+                is_polling=True,
+                runs=False,
+                without=("acme.Several",),
+            ),
         ]
     ),
     index(

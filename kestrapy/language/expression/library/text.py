@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from slugify import slugify as to_slug
-
 from kestrapy.language.expression.calls import (
     Unfit,
     as_integer,
@@ -38,6 +36,12 @@ def capitalize(text: str) -> str:
     """The first character that is not blank, in upper case."""
     start = len(text) - len(text.lstrip())
     return text[:start] + text[start : start + 1].upper() + text[start + 1 :]
+
+
+def slugify(text: str) -> str:
+    from slugify import slugify as to_slug  # its tables take a while to load
+
+    return to_slug(text)
 
 
 def title(text: str) -> str:
@@ -244,7 +248,7 @@ FILTERS = tuple(
             "nindent": nindent,
             "raw": raw,
             "replace": replace,
-            "slugify": _of_text(to_slug),
+            "slugify": _of_text(slugify),
             "split": split,
             "startsWith": starts_with,
             "string": _of_text(str),

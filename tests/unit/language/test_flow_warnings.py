@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from kestrapy.cli.flow import validate_file
-from kestrapy.language.reference_warnings import reference_warnings
+from kestrapy.language.flow import parse_flow
+from kestrapy.language.flow_warnings import flow_warnings
+from tests.unit.language.types_for_tests import REGISTRY
 
 FLOW = """\
 id: f
@@ -21,7 +23,7 @@ tasks:
 
 
 def warnings(message: str) -> list[str]:
-    return [it.message for it in reference_warnings(FLOW.replace("MESSAGE", message))]
+    return [it.message for it in flow_warnings(FLOW.replace("MESSAGE", message), REGISTRY)]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,19 @@ def test_what_is_right_or_may_be(message: str) -> None:
 
 def test_tasks_of_a_template_are_elsewhere() -> None:
     text = FLOW.replace("MESSAGE", "{{ outputs.bb.value }}")
-    assert reference_warnings(text + "- {id: t, type: io.kestra.plugin.core.flow.Template}\n") == []
+    template = "- {id: t, type: io.kestra.plugin.core.flow.Template}\n"
+    assert flow_warnings(text + template, REGISTRY) == []
+
+
+def test_properties_without_effect() -> None:
+    child = "{id: b, type: echo, message: m, timeout: PT1S, logLevel: WARN}"
+    parent = f"{{id: s, type: sequential, timeout: PT1S, tasks: [{child}]}}"
+    text = f"id: f\nnamespace: n\ntasks:\n- {parent}\n"
+    (warning,) = flow_warnings(text, REGISTRY)
+    assert (warning.path, warning.line) == ("tasks[0].timeout", 4)
+    assert "`timeout` has no effect on a acme.flow.Sequential" in warning.message
+    (task,) = parse_flow(text, REGISTRY).tasks
+    assert task.timeout is None and task.tasks[0].timeout == 1000
 
 
 def test_a_subflows_outputs_are_those_of_what_it_runs() -> None:

@@ -1,5 +1,6 @@
-"""References that can hardly be right: to inputs that a flow does not declare, to tasks that it
-does not have. They are no problems, for a flow may count on their being missing.
+"""What a flow may say, and what looks like a mistake all the same: references to inputs that it
+does not declare and to tasks that it does not have, properties without effect. Kestra takes all of
+it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Any
 
 from kestrapy.errors import ExpressionError, Problem
 from kestrapy.language.expression import compile_template, has_expression
+from kestrapy.language.flow_tasks import ACTED_UPON, IDLE
 from kestrapy.language.problems import near
 from kestrapy.language.yaml_source import Path, parse, path_text
+from kestrapy.model.registry import Registry
 
 _BLOCKS = ("tasks", "errors", "finally", "afterExecution", "listeners")
 _OF_ITEMS = ("split", "items", "merge")
@@ -21,10 +24,36 @@ _COUNTS_ON_IT = re.compile(r"\?\?|\bdefault\b|\bdefined\b|\bempty\b")
 """What an expression says where it knows that something may be missing."""
 
 
-def reference_warnings(source: str) -> list[Problem]:
+def flow_warnings(source: str, registry: Registry) -> list[Problem]:
     """Of a flow that was accepted, in the order of its text."""
     document = parse(source)
-    data = document.data
+    found = [
+        Problem(message, path_text(path), *document.place(path))
+        for path, message in (*_references(document.data), *_idle(document.data, (), registry))
+    ]
+    return sorted(found, key=lambda it: (it.line, it.column))
+
+
+Warnings = Iterator[tuple[Path, str]]
+
+
+def _idle(value: Any, path: Path, registry: Registry) -> Warnings:
+    """Properties that only workers act upon, of tasks that none runs."""
+    if isinstance(value, dict):
+        kind = registry.tasks.get(str(value.get("type")))
+        if kind is not None and not kind.kind.is_job:
+            for name in IDLE:
+                if value.get(name) is not None and name not in ACTED_UPON.get(kind.kind, ()):
+                    message = f"`{name}` has no effect on a {kind.name}, for no worker runs it"
+                    yield (*path, name), message
+        for key, item in value.items():
+            yield from _idle(item, (*path, key), registry)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _idle(item, (*path, index), registry)
+
+
+def _references(data: dict[str, Any]) -> Warnings:
     inputs = {
         str(it.get("id", it.get("name"))).partition(".")[0] for it in data.get("inputs") or ()
     }
@@ -32,13 +61,10 @@ def reference_warnings(source: str) -> list[Problem]:
     known = {"inputs": inputs, "outputs": set(_ids(blocks))}
     if any(str(it).endswith(".Template") for it in _values(blocks, "type")):
         del known["outputs"]  # its tasks stand elsewhere
-    found = [
-        Problem(message, path_text(path), *document.place(path))
-        for name in (*_BLOCKS, "outputs", "variables")
-        for path, text in _templates(data.get(name), (name,))
-        for message in _doubtful(text, known)
-    ]
-    return sorted(found, key=lambda it: (it.line, it.column))
+    for name in (*_BLOCKS, "outputs", "variables"):
+        for path, text in _templates(data.get(name), (name,)):
+            for message in _doubtful(text, known):
+                yield path, message
 
 
 def _doubtful(text: str, known: dict[str, set[str]]) -> Iterator[str]:
