@@ -109,6 +109,7 @@ def test_what_a_world_gives(name: str, value: Any) -> None:
 def test_ids_have_the_length_that_they_have_in_kestra() -> None:
     assert [len(render(it)) for it in ("id()", "ksuid()", "nanoId()")] == [22, 27, 21]
     assert 5 <= render(CALLS["randomInt"]) < 8
+    assert render("randomInt(5, 5)") == 5
     assert render("isFileEmpty('kestra:///empty')") is True
 
 

@@ -76,9 +76,9 @@ def test_a_subflows_outputs_are_those_of_what_it_runs() -> None:
     call = (
         "- {id: t, type: subflow, flowId: c, namespace: n, outputs: {a: '{{ outputs.x.value }}'}}"
     )
-    assert reference_warnings(f"id: f\nnamespace: n\ntasks:\n{call}\n") == []
+    assert flow_warnings(f"id: f\nnamespace: n\ntasks:\n{call}\n", REGISTRY) == []
     other = call.replace("outputs: {", "inputs: {")
-    assert len(reference_warnings(f"id: f\nnamespace: n\ntasks:\n{other}\n")) == 1
+    assert len(flow_warnings(f"id: f\nnamespace: n\ntasks:\n{other}\n", REGISTRY)) == 1
 
 
 def test_the_command_tells_and_takes_the_flow(

@@ -19,6 +19,7 @@ from kestrapy.language.expression.library.patterns import replace_all, split_by
 from kestrapy.language.expression.scope import Scope
 
 _VERB = re.compile(r"%(\d++\$)?([-#+ 0,(]*+)(\d++)?(?:\.(\d++))?([sSdxXofeEgGbBcn%])")
+_BREAK = re.compile(r"\r\n|\n|\r")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;"}
 _QUOTES = {"single": ("'", "\\'"), "double": ('"', '\\"'), "shell": ("'", "'\\''")}
 
@@ -151,7 +152,7 @@ def _indented(scope: Scope, text: str, amount: Any, prefix: Any) -> str:
     unit = as_text_or_none(prefix)
     unit = " " if unit is None else unit
     scope.room((text.count("\n") + 1) * count * len(unit))
-    return text.replace("\n", "\n" + unit * count)
+    return _BREAK.sub(lambda found: found[0] + unit * count, text)
 
 
 def indent(scope: Scope, value: Any, amount: Any, prefix: Any = " ") -> Any:

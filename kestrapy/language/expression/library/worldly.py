@@ -73,10 +73,12 @@ def nano_id(scope: Scope, length: Any = 21, alphabet: Any = None) -> str:
 
 
 def random_int(scope: Scope, lower: Any, upper: Any) -> int:
-    """From lower up to upper, which is left out."""
+    """From lower up to upper, which is left out, unless both are the same."""
     least, above = as_integer(lower), as_integer(upper)
-    if least >= above:
+    if least > above:
         raise Unfit(f"needs a lower bound below the upper one, not {least} and {above}")
+    if least == above:
+        return least
     return least + int.from_bytes(scope.world("randomInt").random(16)) % (above - least)
 
 
