@@ -19,7 +19,8 @@ class Problems:
     def __init__(self, document: Document):
         self.origins: dict[Path, Path] = {}
         self._document = document
-        self._found: list[Problem] = []
+        self._found: dict[Problem, None] = {}
+        """In order, each once: a property may be read twice."""
 
     def add(self, path: Path, message: str) -> None:
         """message: what is wrong, with the value and the remedy."""
@@ -27,9 +28,7 @@ class Problems:
         if place != path:
             message += f" (taken on by {path_text(path)})"
         line, column = self._document.place(place)
-        problem = Problem(message, path_text(place), line, column)
-        if problem not in self._found:  # a property may be read twice
-            self._found.append(problem)
+        self._found[Problem(message, path_text(place), line, column)] = None
 
     def _origin(self, path: Path) -> Path:
         for end in range(len(path), 0, -1) if self.origins else ():

@@ -151,7 +151,8 @@ def _indented(scope: Scope, text: str, amount: Any, prefix: Any) -> str:
         raise Unfit("needs an amount of 0 or more")
     unit = as_text_or_none(prefix)
     unit = " " if unit is None else unit
-    scope.room((text.count("\n") + 1) * count * len(unit))
+    breaks = text.count("\n") + text.count("\r")
+    scope.room((breaks + 1) * count * len(unit))
     return _BREAK.sub(lambda found: found[0] + unit * count, text)
 
 
