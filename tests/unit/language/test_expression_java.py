@@ -102,7 +102,7 @@ def test_a_block_within_itself_ends_with_an_error() -> None:
     [
         ("{{ block('x') }}", "knows no block `x`"),
         ("{% block %}{% endblock %}", "write the tag like `{% block name %}`"),
-        ("{{ '\\r\\r\\r' | indent(900000) }}", "of output"),
+        ("{{ '\r\r\r' | indent(900000) }}", "of output"),
         ("{{ text.charAt(9) }}", "has no index 9"),
         ("{{ text.repeat(-1) }}", "needs 0 or more"),
         ("{{ text.repeat(1000000000) }}", "characters of output"),
