@@ -130,6 +130,9 @@ def test_a_flow_is_validated_without_being_saved(client: httpx.Client) -> None:
     right, wrong = (client.post("/flows/validate", content=it).json() for it in (FLOW, "id: hello"))
     assert right == [{"index": 0, "flow": "hello", "namespace": "company.team"}]
     assert "tasks" in wrong[0]["constraints"]
+    doubtful = FLOW.replace("message: hi", 'message: "{{ inputs.nmae }}"')
+    (told,) = client.post("/flows/validate", content=doubtful).json()
+    assert told["warnings"] == ["tasks[0].message: `inputs.nmae`: no input has this id"]
     assert client.get("/flows/company.team/hello").status_code == 404
 
 
