@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from kestrapy import __version__
-from kestrapy.cli import broker, dead_letter, demo, flow, run, server, topics, worker, worker_group
+from kestrapy.cli import (
+    broker,
+    dead_letter,
+    demo,
+    execution,
+    flow,
+    run,
+    server,
+    topics,
+    worker,
+    worker_group,
+)
 
 app = typer.Typer(
     name="kestrapy",
@@ -39,6 +50,7 @@ app.command("run")(run.run)
 app.command("demo")(demo.demo)
 app.command("broker")(broker.broker)
 app.add_typer(flow.app, name="flow")
+app.add_typer(execution.app, name="execution")
 app.add_typer(server.app, name="server")
 app.add_typer(topics.app, name="topics")
 app.add_typer(worker_group.app, name="worker-group")

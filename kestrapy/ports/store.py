@@ -163,6 +163,14 @@ class Queries(Protocol):
     def executions(self, search: ExecutionSearch) -> Page[StoredExecution]:
         """Raises ValueError for an order by a field that can't be sorted by."""
 
+    def heads(self, search: ExecutionSearch, above: str, size: int) -> list[StoredExecution]:
+        """Executions without their task runs, by id: the first ``size`` above this id. Pages and
+        order of the search don't count.
+        """
+
+    def heads_of(self, ids: Sequence[str]) -> list[StoredExecution]:
+        """Those of these ids that there are, without their task runs."""
+
     def logs(self, search: LogSearch) -> Page[LogEntry]: ...
 
     def log_lines(self, search: LogSearch) -> Iterable[LogEntry]:

@@ -20,6 +20,7 @@ from kestrapy.model.flow import Flow, Task
 from kestrapy.model.worker_group import (
     DEFAULT_GROUP,
     GROUP,
+    IGNORED,
     NAMESPACE,
     GroupSettings,
     NamespaceSettings,
@@ -111,6 +112,15 @@ class Declarations:
             whose = f"namespace {name} has" if name else "the tenant has"
             raise NotFound(f"{whose} no settings of its own")
         return self._save(NAMESPACE, name, "")
+
+    def ignore(self, name: str, ignored: bool) -> SettingRevision | None:
+        """Leave executions alone, or do so no more. name: as ``machine.entities.ignored_key`` has
+        it. -> None where nothing was to be done.
+        """
+        before = self._settings.revision(IGNORED, name)
+        if (before is not None and bool(before.content)) is ignored:
+            return before
+        return self._save(IGNORED, name, "{}" if ignored else "")
 
     def _save_group(self, group: GroupSettings) -> SettingRevision:
         other = group.fallback.group

@@ -302,3 +302,19 @@ def test_an_unknown_database_is_refused() -> None:
     for url in ("mysql://u@h/d", "sqlite://", "nonsense"):
         with pytest.raises(SettingsRefused):
             SqlQueries(url)
+
+
+def test_heads_of_executions_go_by_id_without_their_task_runs(
+    writer: SqlIndexWriter, queries: SqlQueries
+) -> None:
+    rows = [of_execution(f"e{n}", n + 1, State.RUNNING, namespace="company") for n in range(5)]
+    writer.write([*rows, of_execution("e9", 9, State.RUNNING, namespace="other")], [])
+
+    def ids(above: str, size: int, **search: Any) -> list[str]:
+        return [it.execution_id for it in queries.heads(ExecutionSearch(**search), above, size)]
+
+    assert ids("", 2, namespace="company") == ["e0", "e1"]
+    assert ids("e1", 9, namespace="company") == ["e2", "e3", "e4"]
+    assert ids("e4", 9) == ["e9"] and ids("e9", 9) == []
+    assert ids("", 9, states=["SUCCESS"]) == []
+    assert {it.execution_id for it in queries.heads_of(["e9", "e2", "none"])} == {"e2", "e9"}

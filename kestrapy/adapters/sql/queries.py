@@ -105,6 +105,19 @@ class SqlQueries:
             total = _count(connection, EXECUTIONS, conditions)
             return Page(_executions(connection, rows), total)
 
+    def heads(self, search: ExecutionSearch, above: str, size: int) -> list[StoredExecution]:
+        conditions = [*_execution_conditions(search), EXECUTIONS.c.id > above]
+        query = select(EXECUTIONS).where(*conditions).order_by(EXECUTIONS.c.id).limit(size)
+        return self._heads(query)
+
+    def heads_of(self, ids: Sequence[str]) -> list[StoredExecution]:
+        return self._heads(select(EXECUTIONS).where(EXECUTIONS.c.id.in_(ids)))
+
+    def _heads(self, query: Select[Any]) -> list[StoredExecution]:
+        with transaction(self._engine) as connection:
+            rows = connection.execute(query).mappings()
+            return [_stored(row["id"], row, row["number"], ()) for row in rows]
+
     def logs(self, search: LogSearch) -> Page[LogEntry]:
         conditions = _log_conditions(search)
         with transaction(self._engine) as connection:

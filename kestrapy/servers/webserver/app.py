@@ -19,6 +19,7 @@ from kestrapy.servers.webserver.events import EventEndpoint
 from kestrapy.servers.webserver.executions import ExecutionEndpoints
 from kestrapy.servers.webserver.flows import FlowEndpoints
 from kestrapy.servers.webserver.logs import LogEndpoints
+from kestrapy.servers.webserver.many_executions import ManyEndpoints
 from kestrapy.servers.webserver.namespaces import NamespaceEndpoints
 from kestrapy.servers.webserver.submission import SubmissionEndpoint
 from kestrapy.servers.webserver.web import Web, WebDependencies
@@ -50,6 +51,7 @@ def build_app(given: WebDependencies) -> FastAPI:
     answer_errors(app)
     for endpoints in (
         FlowEndpoints(web),
+        ManyEndpoints(web),
         ExecutionEndpoints(web),  # its paths come before that which starts a flow
         SubmissionEndpoint(web),
         EventEndpoint(web),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Annotated
 from urllib.parse import quote, unquote
 
@@ -10,12 +10,12 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from kestrapy.errors import Conflict, InputRefused, NotFound, Problem, UserError
-from kestrapy.machine.commands import KillRequested, ResumeRequested
+from kestrapy.errors import InputRefused, NotFound, Problem, UserError
+from kestrapy.machine.commands import Command
 from kestrapy.model.ids import shard_of, time_of
-from kestrapy.model.state import State
 from kestrapy.ports.places import execution_folder
 from kestrapy.ports.store import ExecutionSearch, Order, StoredExecution
+from kestrapy.servers import many
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import (
     EventParameters,
@@ -27,6 +27,8 @@ from kestrapy.servers.webserver.parameters import (
     epoch_ms,
     parse_labels,
 )
+from kestrapy.servers.webserver.resuming import Resuming
+from kestrapy.servers.webserver.submission import form_of
 from kestrapy.servers.webserver.watch import wait_until
 from kestrapy.servers.webserver.web import Web
 from kestrapy.wire.kestra_json import event_json
@@ -50,6 +52,7 @@ class ExecutionEndpoints:
         add("/executions/{execution_id}/events", self.events)
         add("/executions/{execution_id}/file", self.file)
         add("/executions/{execution_id}/kill", self.kill, methods=["DELETE"], status_code=202)
+        add("/executions/{execution_id}/pause", self.pause, methods=["POST"], status_code=202)
         add("/executions/{execution_id}/resume", self.resume, methods=["POST"], status_code=202)
         return router
 
@@ -120,24 +123,31 @@ class ExecutionEndpoints:
     ) -> Response:
         """End an execution. Its running tasks are killed, nothing more is started."""
         found = await self.found(execution_id, request)
-        if found.snapshot.state.is_terminal:
-            raise Conflict(f"execution {execution_id} has ended: {found.snapshot.state}")
-        message = self._web.router.message(KillRequested(execution_id, query.is_on_kill_cascade))
-        await run_in_threadpool(self._web.sender.send, message)
+        await self._tell(many.kill(found, query.is_on_kill_cascade))
         return answer({"message": f"execution {execution_id} will be killed"}, 202)
+
+    async def pause(
+        self, execution_id: str, request: Request, _query: Annotated[Parameters, Query()]
+    ) -> Response:
+        """Let nothing more of a running execution start until it is resumed; what runs goes on."""
+        await self._tell(many.pause(await self.found(execution_id, request)))
+        return answer({"message": f"execution {execution_id} will be paused"}, 202)
 
     async def resume(
         self, execution_id: str, request: Request, _query: Annotated[Parameters, Query()]
     ) -> Response:
-        """Let the paused tasks of an execution go on."""
+        """Let a paused execution go on. The body is a form with the inputs that its pauses ask for
+        (`onResume`), files included.
+        """
         found = await self.found(execution_id, request)
-        paused = [it.id for it in found.task_runs if it.state is State.PAUSED]
-        if not paused:
-            raise Conflict(f"execution {execution_id} is not paused: {found.snapshot.state}")
-        for task_run_id in paused:
-            message = self._web.router.message(ResumeRequested(task_run_id=task_run_id))
-            await run_in_threadpool(self._web.sender.send, message)
+        async with form_of(request) as form:
+            fields = list(form.multi_items())
+            await run_in_threadpool(Resuming(self._web).resume, found, fields)
         return answer({"message": f"execution {execution_id} will be resumed"}, 202)
+
+    async def _tell(self, commands: Sequence[Command]) -> None:
+        messages = [self._web.router.message(it) for it in commands]
+        await run_in_threadpool(self._web.sender.send_all, messages)
 
     async def file(
         self,

@@ -64,19 +64,29 @@ class EventParameters(Parameters):
     size: int = Field(1000, ge=1, le=10_000)
 
 
-class ExecutionSearchParameters(Paged):
+class ManyParameters(Parameters):
     namespace: str = Field("", description="Itself and those below it.")
     flow_id: str = ""
     state: list[State] = Field([], description="Any of these.")
     labels: list[str] = Field([], description="`key:value`; all of these.")
     start_date: AwareDatetime | None = Field(None, description="Started then or later.")
     end_date: AwareDatetime | None = Field(None, description="Started before.")
+
+
+class ExecutionSearchParameters(Paged, ManyParameters):
     sort: str = Field("state.startDate:desc", description="`field:asc` or `field:desc`.")
 
 
 class KillParameters(Parameters):
     is_on_kill_cascade: bool = Field(
         True, description="Whether what its subflows run is killed too."
+    )
+
+
+class IgnoredParameters(Parameters):
+    name: str = Field(
+        pattern=r"^(execution/[^/]+|flow/[^/]+/[^/]+|namespace/[^/]+|tenant/main)$",
+        description="`execution/ID`, `flow/NAMESPACE/ID`, `namespace/NAME` or `tenant/main`.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NoAnswer
 
@@ -29,9 +30,19 @@ class Sender:
         Raises LogUnavailable when that is not known after timeout seconds, UserError for a message
         that is too large, TopicUnfit where its topic is missing.
         """
-        answer: Future[SendError | None] = Future()
-        self._producer.send(message, answer.set_result)
+        self.send_all([message], timeout)
+
+    def send_all(self, messages: Sequence[Message], timeout: float = 10.0) -> None:
+        """The same for several, in their order."""
+        answers: list[Future[SendError | None]] = []
+        for message in messages:
+            answers.append(Future())
+            self._producer.send(message, answers[-1].set_result)
         self._sent.set()
+        for message, answer in zip(messages, answers, strict=True):
+            self._check(message, answer, timeout)
+
+    def _check(self, message: Message, answer: Future[SendError | None], timeout: float) -> None:
         try:
             error = answer.result(timeout)
         except NoAnswer:

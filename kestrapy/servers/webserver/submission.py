@@ -57,7 +57,7 @@ class SubmissionEndpoint:
         The answer comes when the execution is stored, at the latest after 2 s; with `wait` when it
         has ended, at the latest after 10 minutes. Then it is the execution as it is by then.
         """
-        async with _form(request) as form:
+        async with form_of(request) as form:
             fields = list(form.multi_items())
             submitted, stand_in = await run_in_threadpool(
                 self._submit, namespace, flow_id, query, fields
@@ -83,7 +83,7 @@ class SubmissionEndpoint:
         shard = int(token, 16) % web.catalogue.shards
         execution_id = derive_execution_id(shard, now, token)
 
-        values, uploads = _by_input(flow, fields, execution_id)
+        values, uploads = by_input(flow, fields, execution_id)
         values = seal_secrets(flow, values, web.seal)
         labels.setdefault(CORRELATION_ID, execution_id)
         variables = _variables(flow, revision, execution_id, now, labels)
@@ -132,7 +132,7 @@ class SubmissionEndpoint:
             return None
 
 
-def _form(request: Request) -> Any:
+def form_of(request: Request) -> Any:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given and given not in _FORMS:
         raise HTTPException(
@@ -149,7 +149,7 @@ def _request_labels(labels: list[str]) -> dict[str, str]:
     return found
 
 
-def _by_input(
+def by_input(
     flow: Flow, fields: list[tuple[str, UploadFile | str]], execution_id: str
 ) -> tuple[dict[str, Any], Uploads]:
     """The form's fields by input, files as the URIs that they will have. Raises InputRefused."""

@@ -16,11 +16,12 @@ from kestrapy.machine.commands import (
     ExecutionSubmitted,
     FlowSaveRequested,
     KillRequested,
+    PauseRequested,
     ResumeRequested,
     SettingChanged,
     SettingSaveRequested,
 )
-from kestrapy.machine.entities import Entity, execution_of
+from kestrapy.machine.entities import Entity
 from kestrapy.machine.outputs import (
     AttemptSnapshot,
     ExecutionEvent,
@@ -51,6 +52,10 @@ class StandIn:
         self._number = 0
         self.task_state = State.RUNNING
         """In which the one task run of each execution stands."""
+        self.state = State.RUNNING
+        """In which each execution stands until it ends."""
+        self.paused: list[str] = []
+        self.resumed: dict[str, Any] = {}
         self._goes = threading.Event()
         self._goes.set()
         self._stands = threading.Event()
@@ -101,11 +106,14 @@ class StandIn:
                 self._submitted[command.execution_id] = command
                 self._event(command.execution_id, State.CREATED)
                 self._task_run(command.execution_id)
-                self._event(command.execution_id, *_UP_TO_RUNNING)
+                self._event(command.execution_id, *_UP_TO_RUNNING[:-1], self.state)
                 if "end" in msgspec.json.decode(command.inputs):
                     self.end(command.execution_id)
+            case PauseRequested():
+                self.paused.append(command.execution_id)
             case ResumeRequested():
-                self.end(execution_of(command.task_run_id))
+                self.resumed[command.execution_id] = msgspec.json.decode(command.inputs)
+                self.end(command.execution_id)
             case KillRequested():
                 self.kills.append(command)
                 self.end(command.execution_id, State.KILLED)

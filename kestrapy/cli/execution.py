@@ -1,0 +1,223 @@
+"""``kestrapy execution``: tell executions to end, to pause, to go on; or leave them alone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from kestrapy.cli.settings import ConfigOption, settings_of
+from kestrapy.errors import InputRefused, Problem, UserError
+from kestrapy.model.flow import TENANT
+from kestrapy.model.state import State
+from kestrapy.ports.store import ExecutionSearch
+from kestrapy.servers import many
+from kestrapy.servers.many import Order, Outcome
+
+app = typer.Typer(
+    help="Kill, pause and resume executions, or leave them alone; needs no webserver.",
+    no_args_is_help=True,
+)
+CLIENT = "execution"
+_NOTHING_DONE = 1
+
+IdsArgument = Annotated[
+    list[str] | None, typer.Argument(help="Their ids; none: all that the options find.")
+]
+NamespaceOption = Annotated[
+    str, typer.Option("--namespace", help="Of this namespace, or one below it.")
+]
+FlowOption = Annotated[str, typer.Option("--flow", help="Of the flow with this id.")]
+StateOption = Annotated[list[State] | None, typer.Option("--state", help="In any of these.")]
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", metavar="KEY:VALUE", help="With all of these.")
+]
+StartedOption = Annotated[
+    str,
+    typer.Option(
+        metavar="FROM/TO",
+        help="Started then: ISO 8601 dates with an offset; either may be left out.",
+    ),
+]
+
+
+@app.command()
+def kill(
+    ids: IdsArgument = None,
+    namespace: NamespaceOption = "",
+    flow: FlowOption = "",
+    state: StateOption = None,
+    label: LabelOption = None,
+    started: StartedOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """End executions. What runs of them is killed, nothing more is started.
+
+    Example: `kestrapy execution kill --namespace company.team --state RUNNING --state PAUSED`
+    """
+    search = search_of(namespace, flow, state, label, started)
+    tell("killed", many.kill, ids, search, config)
+
+
+@app.command()
+def pause(
+    ids: IdsArgument = None,
+    namespace: NamespaceOption = "",
+    flow: FlowOption = "",
+    state: StateOption = None,
+    label: LabelOption = None,
+    started: StartedOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Let nothing more of running executions start until they are resumed; what runs goes on."""
+    search = search_of(namespace, flow, state, label, started)
+    tell("paused", many.pause, ids, search, config)
+
+
+@app.command()
+def resume(
+    ids: IdsArgument = None,
+    namespace: NamespaceOption = "",
+    flow: FlowOption = "",
+    state: StateOption = None,
+    label: LabelOption = None,
+    started: StartedOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Let paused executions go on. One whose pause asks for inputs stays paused, and its log says
+    so: give them by REST.
+    """
+    search = search_of(namespace, flow, state, label, started)
+    tell("resumed", many.resume, ids, search, config)
+
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="WHAT",
+        help="execution/ID, flow/NAMESPACE/ID, namespace/NAME, or tenant/main.",
+    ),
+]
+
+
+@app.command()
+def ignore(what: NameArgument, config: ConfigOption = None) -> None:
+    """Leave executions alone from now on: nothing of them starts. What runs goes on, and they may
+    be killed. Those of a namespace below are not meant.
+    """
+    set_ignored(what, config, ignored=True)
+    print(f"{what} is left alone: take that back by `kestrapy execution heed {what}`")
+
+
+@app.command()
+def heed(what: NameArgument, config: ConfigOption = None) -> None:
+    """Take `ignore` back. Executions go on within a minute."""
+    set_ignored(what, config, ignored=False)
+    print(f"{what} is left alone no more")
+
+
+@app.command()
+def ignored(config: ConfigOption = None) -> None:
+    """What is left alone."""
+    from kestrapy.assembly.groups import opened_groups
+
+    with opened_groups(settings_of(config), CLIENT, settled=False) as groups:
+        for each in groups.settings.ignored():
+            print(each.name)
+
+
+def set_ignored(what: str, config: ConfigOption, *, ignored: bool) -> None:
+    from kestrapy.assembly.groups import opened_groups
+
+    check_name(what)
+    with opened_groups(settings_of(config), CLIENT, settled=False) as groups:
+        groups.declarations.ignore(what, ignored)
+
+
+def check_name(what: str) -> None:
+    """Raises UserError for what can't be left alone."""
+    kind, _, name = what.partition("/")
+    parts = {"execution": 1, "flow": 2, "namespace": 1, "tenant": 1}.get(kind, 0)
+    if (
+        not all(name.split("/"))
+        or len(name.split("/")) != parts
+        or (kind == "tenant" and name != TENANT)
+    ):
+        raise UserError(
+            f"{what!r}: expected execution/ID, flow/NAMESPACE/ID, namespace/NAME or tenant/{TENANT}"
+        )
+
+
+def search_of(
+    namespace: str,
+    flow: str,
+    states: list[State] | None,
+    labels: list[str] | None,
+    started: str,
+) -> ExecutionSearch:
+    """Raises InputRefused."""
+    pairs = []
+    for label in labels or ():
+        key, colon, value = label.partition(":")
+        if not (key and colon and value):
+            raise InputRefused([Problem(f"--label {label!r}: expected key:value")])
+        pairs.append((key, value))
+    first, slash, last = started.partition("/")
+    if started and not slash:
+        raise InputRefused([Problem(f"--started {started!r}: expected FROM/TO")])
+    return ExecutionSearch(
+        namespace, flow, list(states or ()), pairs, epoch_ms(first), epoch_ms(last)
+    )
+
+
+def epoch_ms(date: str) -> int | None:
+    """Raises InputRefused."""
+    try:
+        found = datetime.fromisoformat(date) if date else None
+    except ValueError as error:
+        raise InputRefused([Problem(f"--started: {error}")]) from None
+    if found is not None and found.tzinfo is None:
+        raise InputRefused([Problem(f"--started: {date} has no offset, such as Z")])
+    return None if found is None else round(found.timestamp() * 1000)
+
+
+def tell(
+    done: str,
+    order: Order,
+    ids: list[str] | None,
+    search: ExecutionSearch,
+    config: ConfigOption,
+) -> None:
+    """Exit code 1 where all were refused. Raises UserError where it is not said which."""
+    from kestrapy.assembly.executions import opened_executions
+
+    everything = search == ExecutionSearch()
+    if bool(ids) != everything:
+        raise UserError("say which executions: their ids, or options such as --namespace")
+    with opened_executions(settings_of(config), CLIENT) as executions:
+        if ids:
+            steps: Iterable[Outcome] = [executions.by_ids(order, ids)]
+        else:
+            steps = executions.by_query(order, search)
+        *_, outcome = shown(done, steps)
+    for execution_id, reason in outcome.refused.items():
+        print(f"{execution_id}: {reason}", file=sys.stderr)
+    if left := outcome.refused_count - len(outcome.refused):
+        print(f"… and {left} more", file=sys.stderr)
+    print(f"{outcome.count} will be {done}, {outcome.refused_count} refused")
+    if outcome.refused_count and not outcome.count:
+        raise typer.Exit(_NOTHING_DONE)
+
+
+def shown(done: str, steps: Iterable[Outcome]) -> Iterable[Outcome]:
+    """The same, with a line on standard error for how far it is, in a terminal."""
+    for outcome in steps:
+        if sys.stderr.isatty():
+            far = f"{outcome.count} to be {done}, {outcome.refused_count} refused …"
+            print(f"\r{far}", end="", file=sys.stderr, flush=True)
+        yield outcome
+    if sys.stderr.isatty():
+        print(file=sys.stderr)

@@ -1,0 +1,111 @@
+"""Commands for many executions: in batches, each execution looked at before it is told.
+
+What is stored lags behind the log a little; so a command that is sent may still find that its
+execution has moved on, and has no effect then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from kestrapy.errors import Conflict, KestrapyError, NotFound
+from kestrapy.machine.commands import Command, KillRequested, PauseRequested, ResumeRequested
+from kestrapy.model.state import State
+from kestrapy.ports.log import Message
+from kestrapy.ports.store import ExecutionSearch, Queries, StoredExecution
+from kestrapy.servers.router import Router
+
+BATCH = 200
+"""Executions that are read, and told, at a time."""
+REFUSALS_TOLD = 100
+"""Of those that were refused, the first so many are named."""
+
+Order = Callable[[StoredExecution], Sequence[Command]]
+"""What is to be sent for an execution, without its task runs. Raises KestrapyError, with a message
+for people, where it can't be.
+"""
+
+
+def kill(stored: StoredExecution, cascade: bool = True) -> Sequence[Command]:
+    if stored.snapshot.state.is_terminal:
+        raise Conflict(f"execution {stored.execution_id} has ended: {stored.snapshot.state}")
+    return [KillRequested(stored.execution_id, cascade)]
+
+
+def pause(stored: StoredExecution) -> Sequence[Command]:
+    state = stored.snapshot.state
+    if state is not State.RUNNING:
+        raise Conflict(f"execution {stored.execution_id} is not running: {state}")
+    return [PauseRequested(stored.execution_id)]
+
+
+def resume(stored: StoredExecution) -> Sequence[Command]:
+    state = stored.snapshot.state
+    if state is not State.PAUSED:
+        raise Conflict(f"execution {stored.execution_id} is not paused: {state}")
+    return [ResumeRequested(execution_id=stored.execution_id)]
+
+
+@dataclass
+class Outcome:
+    """count: executions that were told. refused: of those that were not, the first ones, by id,
+    with why. refused_count: all of them.
+    """
+
+    count: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    refused_count: int = 0
+
+    def refuse(self, execution_id: str, reason: str) -> None:
+        self.refused_count += 1
+        if len(self.refused) < REFUSALS_TOLD:
+            self.refused[execution_id] = reason
+
+
+class Many:
+    """send: returns once the log has all of the messages. What fails raises StoreUnavailable,
+    LogUnavailable; what was sent until then takes effect.
+    """
+
+    def __init__(self, queries: Queries, router: Router, send: Callable[[Sequence[Message]], None]):
+        self._queries = queries
+        self._router = router
+        self._send = send
+
+    def by_ids(self, order: Order, ids: Sequence[str]) -> Outcome:
+        """Each id counts once."""
+        outcome, wanted = Outcome(), list(dict.fromkeys(ids))
+        for start in range(0, len(wanted), BATCH):
+            batch = wanted[start : start + BATCH]
+            found = {it.execution_id: it for it in self._queries.heads_of(batch)}
+            for missing in (it for it in batch if it not in found):
+                outcome.refuse(missing, str(NotFound(f"there is no execution {missing}")))
+            self._tell(order, [found[it] for it in batch if it in found], outcome)
+        return outcome
+
+    def by_query(self, order: Order, search: ExecutionSearch) -> Iterator[Outcome]:
+        """All that a search finds, in the order of their ids; pages and order don't count. -> after
+        each batch how far it is; the last one says it all.
+        """
+        outcome, above = Outcome(), ""
+        while batch := self._queries.heads(search, above, BATCH):
+            self._tell(order, batch, outcome)
+            above = batch[-1].execution_id
+            yield outcome
+        yield outcome
+
+    def _tell(self, order: Order, batch: Sequence[StoredExecution], outcome: Outcome) -> None:
+        messages: list[Message] = []
+        told = 0
+        for stored in batch:
+            try:
+                commands = order(stored)
+            except KestrapyError as error:
+                outcome.refuse(stored.execution_id, str(error))
+                continue
+            messages += [self._router.message(it) for it in commands]
+            told += 1
+        if messages:
+            self._send(messages)
+        outcome.count += told
