@@ -18,14 +18,14 @@ from kestrapy.language.plugin_defaults import RUNNABLE_ONLY
 from kestrapy.language.problems import Problems, closest, did_you_mean
 from kestrapy.language.typed_properties import check_properties
 from kestrapy.language.worker_groups import Declared, read_worker_group
-from kestrapy.model.flow import Retry, Task
+from kestrapy.model.flow import Retry, Task, TaskCache
 from kestrapy.model.registry import Kind, Registry, TaskType
 
 TASK_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]*")
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 BEHAVIORS = ("RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION")
 ON_WORKER_LOST = ("RESUBMIT", "FAIL")
-NOT_YET = ("assets", "logToFile", "taskCache", "version")
+NOT_YET = ("assets", "version")
 """Core properties of a task that Kestra knows."""
 ACTED_UPON = {
     Kind.PAUSE: ("timeout", "retry"),
@@ -74,6 +74,8 @@ def read_task(fields: Fields, reading: Reading) -> Task:
         "worker_group": read_worker_group(fields, reading.declared),
         "on_worker_lost": fields.choice("onWorkerLost", ON_WORKER_LOST),
         "run_if": _read_run_if(fields),
+        "task_cache": _read_cache(fields),
+        "log_to_file": fields.flag("logToFile"),
     }
     if kind is None:
         fields.rest()
@@ -131,6 +133,18 @@ def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
     for name in RUNNABLE_ONLY:
         if fields.has(name) and name not in (*fit, *IDLE):
             fields.add(name, f"`{name}` has no effect here, no worker runs it: {remedy}")
+
+
+def _read_cache(fields: Fields) -> TaskCache | None:
+    if not fields.has("taskCache"):
+        return None
+    given = fields.fields("taskCache")
+    if not given.has("enabled"):
+        given.problems.add(given.path, "`enabled` is required: true or false")
+    cache = TaskCache(given.duration("ttl"))
+    enabled = given.flag("enabled")
+    given.close()
+    return cache if enabled else None
 
 
 def _read_run_if(fields: Fields) -> str:

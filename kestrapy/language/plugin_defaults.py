@@ -22,7 +22,7 @@ PLACES = ("tasks", "errors", "finally", "afterExecution", "listeners", "triggers
 SPELLINGS = ("pluginDefaults", "taskDefaults")
 """The second is Kestra's older one."""
 RUNNABLE_ONLY = (
-    *("timeout", "retry", "logLevel"),
+    *("timeout", "retry", "logLevel", "logToFile", "taskCache"),
     *("workerGroup", "workerSelector", "onWorkerLost"),
 )
 """Core properties that a worker acts upon, or that say which one."""

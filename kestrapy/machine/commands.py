@@ -123,7 +123,10 @@ class Claimed(Public, frozen=True):
 
 
 class Result(Public, frozen=True):
-    """How an epoch ended. outputs: JSON object. Counted once, from the epoch's owner only."""
+    """How an epoch ended. outputs: JSON object. Counted once, from the epoch's owner only.
+
+    logFile: URI of its log, where the task wanted a file of it.
+    """
 
     task_run_id: str
     epoch: int
@@ -131,6 +134,7 @@ class Result(Public, frozen=True):
     state: State
     outputs: str = "{}"
     error: str = ""
+    log_file: str = ""
 
 
 class TaskReport(Public, frozen=True):
@@ -138,7 +142,7 @@ class TaskReport(Public, frozen=True):
 
     taskRunId: of the directory. child: place among its tasks that are not disabled, from 0.
     attempt: from 1 in each epoch. state: RUNNING for each attempt that begins, RETRYING after one
-    that failed, or how it ended.
+    that failed, or how it ended. logFile: as a result's.
     """
 
     task_run_id: str
@@ -149,6 +153,7 @@ class TaskReport(Public, frozen=True):
     state: State
     outputs: str = "{}"
     error: str = ""
+    log_file: str = ""
 
 
 class Returned(Public, frozen=True):

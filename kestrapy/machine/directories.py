@@ -56,7 +56,7 @@ def report(turn: Turn, run: TaskRun, command: TaskReport) -> None:
     if not _is_news(child, command):
         return
     state, outputs, error = _judged(turn, child, command)
-    child = _moved(turn, child, state)
+    child = _moved(turn, child, state, command.log_file)
     turn.put_run(replace(child, outputs=outputs, error=error))
     turn.touch(run.execution_id)
 
@@ -79,7 +79,7 @@ def _begin(turn: Turn, run: TaskRun, child: TaskRun) -> TaskRun:
     return replace(child, epoch=run.epoch, group=run.group, history=history, outputs="{}", error="")
 
 
-def _moved(turn: Turn, child: TaskRun, state: State) -> TaskRun:
+def _moved(turn: Turn, child: TaskRun, state: State, log_file: str) -> TaskRun:
     """state entered, and its attempt with it: RUNNING begins one, anything else ends the last."""
     if state is State.RUNNING:
         return _running(turn, child)
@@ -87,7 +87,7 @@ def _moved(turn: Turn, child: TaskRun, state: State) -> TaskRun:
         child = _running(turn, child)
     if _is_open(child):
         ended = State.FAILED if state is State.RETRYING else state
-        child = _close_attempt(turn, child, ended)
+        child = _close_attempt(turn, child, ended, log_file)
     return replace(child, history=_enter(turn, child, state))
 
 
@@ -117,10 +117,11 @@ def _is_open(child: TaskRun) -> bool:
     return last is not None and not last.history.current.is_terminal
 
 
-def _close_attempt(turn: Turn, child: TaskRun, state: State) -> TaskRun:
+def _close_attempt(turn: Turn, child: TaskRun, state: State, log_file: str = "") -> TaskRun:
     *earlier, last = child.attempts
     history = transitions.enter(transitions.ATTEMPT, last.history, state, turn.at)
-    return replace(child, attempts=(*earlier, replace(last, history=history)))
+    last = replace(last, history=history, log_file=log_file)
+    return replace(child, attempts=(*earlier, last))
 
 
 def _enter(turn: Turn, child: TaskRun, state: State) -> StateHistory:

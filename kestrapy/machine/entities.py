@@ -127,11 +127,12 @@ class Content(Entity, frozen=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One try of a task run: an epoch that a worker owned."""
+    """One try of a task run: an epoch that a worker owned. log_file: URI, empty without one."""
 
     epoch: int
     worker_id: str
     history: StateHistory
+    log_file: str = ""
 
 
 class TaskRun(Entity, frozen=True):

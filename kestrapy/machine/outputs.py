@@ -78,11 +78,12 @@ class StateChange(msgspec.Struct, frozen=True):
 
 
 class AttemptSnapshot(Public, frozen=True):
-    """One try of a task run."""
+    """One try of a task run. logFile: URI of its log, where its task wanted a file of it."""
 
     epoch: int
     worker_id: str
     histories: list[StateChange]
+    log_file: str = ""
 
 
 class TaskRunSnapshot(Public, frozen=True):

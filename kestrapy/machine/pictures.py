@@ -173,7 +173,7 @@ def _runs(picture: Picture, plan: Plan) -> list[TaskRun]:
 
 def _run(execution_id: str, snapshot: TaskRunSnapshot, parent: int, earlier: int) -> TaskRun:
     attempts = tuple(
-        Attempt(it.epoch, it.worker_id, _history(it.histories))
+        Attempt(it.epoch, it.worker_id, _history(it.histories), it.log_file)
         for it in snapshot.attempts
         if it.epoch
     )
@@ -199,7 +199,7 @@ def _run(execution_id: str, snapshot: TaskRunSnapshot, parent: int, earlier: int
 def _with_calls(run: TaskRun, snapshot: TaskRunSnapshot) -> TaskRun:
     """Attempts without a worker count: by their number, each has children of its own."""
     attempts = tuple(
-        Attempt(it.epoch, "", _history(it.histories))
+        Attempt(it.epoch, "", _history(it.histories), it.log_file)
         for it in snapshot.attempts
         if it.histories[-1].state.is_terminal
     )

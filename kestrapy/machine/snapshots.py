@@ -55,7 +55,10 @@ def _trigger_text(trigger_id: str, trigger_type: str, variables: str) -> str:
 
 def _attempt(attempt: Attempt) -> AttemptSnapshot:
     return AttemptSnapshot(
-        epoch=attempt.epoch, worker_id=attempt.worker_id, histories=_changes(attempt.history)
+        epoch=attempt.epoch,
+        worker_id=attempt.worker_id,
+        histories=_changes(attempt.history),
+        log_file=attempt.log_file,
     )
 
 

@@ -331,11 +331,12 @@ def release(turn: Turn, run: TaskRun) -> None:
         turn.put(holder_key(run.worker_id), replace(holder, held=held))
 
 
-def end_attempt(turn: Turn, run: TaskRun, state: State) -> TaskRun:
+def end_attempt(turn: Turn, run: TaskRun, state: State, log_file: str = "") -> TaskRun:
     """Close the attempt of the current epoch, which has an owner."""
     *earlier, last = run.attempts
     history = transitions.enter(transitions.ATTEMPT, last.history, state, turn.at)
-    return replace(run, attempts=(*earlier, replace(last, history=history)), due=0)
+    last = replace(last, history=history, log_file=log_file)
+    return replace(run, attempts=(*earlier, last), due=0)
 
 
 def accept(turn: Turn, run: TaskRun, result: Result) -> State | None:
@@ -352,7 +353,7 @@ def accept(turn: Turn, run: TaskRun, result: Result) -> State | None:
     outputs, error = result.outputs, result.error
     if problem := problem_of(outputs):
         state, outputs, error = State.KILLED if killing else State.FAILED, "{}", error or problem
-    run = end_attempt(turn, run, state)
+    run = end_attempt(turn, run, state, result.log_file)
     failures = run.failures + (state is State.FAILED)
     run = turn.put_run(replace(run, outputs=outputs, error=error, failures=failures))
     if state is State.FAILED:

@@ -48,6 +48,12 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True):
     behavior: Literal["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"] = "RETRY_FAILED_TASK"
 
 
+class TaskCache(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Outputs are kept for later runs with the same properties. ttl: ms; None: for ever."""
+
+    ttl: int | None = None
+
+
 class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task of a flow.
 
@@ -62,6 +68,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     on_worker_lost: whether it is handed out anew when its worker is lost; empty: RESUBMIT.
     concurrent: of a task that runs children at once, how many; 0 for no limit.
     properties: what the type adds, unrendered JSON values.
+    task_cache: None where each run is its own. log_to_file: its log is a file too.
     """
 
     id: str
@@ -84,6 +91,8 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     depends_on: dict[str, tuple[str, ...]] = {}
     on_resume: tuple[Input, ...] = ()
     properties: dict[str, Any] = {}
+    task_cache: TaskCache | None = None
+    log_to_file: bool = False
 
     def allowed(self, state: State) -> State:
         """What a run that ends so counts as: its failure or its warning may be allowed."""

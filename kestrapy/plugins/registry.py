@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from kestrapy.errors import NotFound
 from kestrapy.language.for_each_item import BATCHES, MERGE, SPLIT
+from kestrapy.language.task_spec import TEMPLATED
 from kestrapy.model.flow import Task
 from kestrapy.model.registry import EVALUATION, Kind, Path, Registry, TaskType, index
 from kestrapy.plugins.tasks import kv, state
@@ -91,6 +92,7 @@ from kestrapy.plugins.tasks.subflow import (
     SubflowProperties,
     TemplateProperties,
 )
+from kestrapy.plugins.tasks.templated import TemplatedProperties, TemplatedTask
 from kestrapy.plugins.tasks.working_directory import (
     WorkingDirectoryProperties,
     WorkingDirectoryTask,
@@ -223,6 +225,12 @@ _RUNNABLES = [
     Runnable(f"{_CORE}.flow.Sleep", ("sleep",), SleepProperties, SleepTask()),
     *_SCRIPT_TYPES,
     *_STEPS,
+    Runnable(
+        TEMPLATED,
+        (f"{_OLD}.templating.TemplatedTask",),
+        TemplatedProperties,
+        TemplatedTask(),
+    ),
     Runnable(EVALUATION, (), EvaluateProperties, EvaluateTask(), hidden=True),
 ]
 _DIRECTORY = Runnable(

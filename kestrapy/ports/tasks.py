@@ -16,11 +16,14 @@ from kestrapy.ports.processes import Launcher
 
 
 class TaskOutcome(msgspec.Struct, frozen=True):
-    """How a task ended. outputs: JSON values. error: for people, empty when it went well."""
+    """How a task ended. outputs: JSON values. error: for people, empty when it went well. log_file:
+    URI of its log, where it was to be a file.
+    """
 
     state: State = State.SUCCESS
     outputs: dict[str, Any] = {}
     error: str = ""
+    log_file: str = ""
 
 
 class TaskFailed(Exception):
@@ -75,6 +78,9 @@ class TaskContext(Protocol):
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         """kind: counter or timer (its value in seconds)."""
+
+    def run_task(self, spec: str) -> TaskOutcome:
+        """Run a task that is described in YAML, in this run. Raises UserError, TaskFailed."""
 
     def output_uri(self, name: str) -> str:
         """Where in internal storage a file that this run puts out belongs."""

@@ -34,6 +34,7 @@ _MEANINGS = {
     "allowFailure": "A failure is a WARNING, and the flow goes on.",
     "allowWarning": "A WARNING counts as SUCCESS.",
     "logLevel": "The lowest level of lines that its log keeps.",
+    "taskCache": "Gives the outputs of an earlier run with the same properties, for `ttl`.",
     "workerGroup": "The group whose workers run it, by its key, which may be an expression.",
     "workerSelector": "The same by tags.",
     "onWorkerLost": "Whether it runs anew when its worker is lost.",

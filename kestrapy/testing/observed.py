@@ -25,9 +25,10 @@ def _states(histories: list[StateChange]) -> list[State]:
 
 @dataclass(frozen=True)
 class ObservedAttempt:
-    """One try of a task run. states: those that it went through."""
+    """One try of a task run. states: those that it went through. log_file: URI, empty without."""
 
     states: list[State]
+    log_file: str = ""
 
     @property
     def state(self) -> State:
@@ -59,7 +60,9 @@ class ObservedTaskRun:
 
     @property
     def attempts(self) -> list[ObservedAttempt]:
-        return [ObservedAttempt(_states(it.histories)) for it in self.snapshot.attempts]
+        return [
+            ObservedAttempt(_states(it.histories), it.log_file) for it in self.snapshot.attempts
+        ]
 
     @property
     def started(self) -> int:

@@ -137,7 +137,8 @@ def _task_run_json(run: TaskRunSnapshot) -> Json:
 
 
 def _attempt_json(attempt: AttemptSnapshot) -> Json:
-    return {"state": state_json(attempt.histories), "workerId": attempt.worker_id}
+    found: Json = {"state": state_json(attempt.histories), "workerId": attempt.worker_id}
+    return found | {"logFile": attempt.log_file} if attempt.log_file else found
 
 
 def event_json(event: ExecutionEvent) -> Json:

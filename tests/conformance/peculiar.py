@@ -449,6 +449,16 @@ def secrets(row: Row) -> None:
         assert execution.messages("log-secret") == ["******"], f"{execution.messages()}"
 
 
+@plays("log-to-file", "LogToFileTest")
+def log_to_file(row: Row) -> None:
+    with test_of(row) as test:
+        execution = ended(test, row).execution
+        assert (execution.state, len(execution.task_runs)) == ("SUCCESS", 1)
+        with test.servers.blobs.open(execution.task_runs[0].attempts[0].log_file) as file:
+            (line,) = file.read().decode().splitlines()
+        assert "INFO" in line and "Hello World!" in line
+
+
 @plays("encrypted-string", "encryptedStringOutput")
 @plays("working-directory-taskrun-encrypted", "encryption")
 def encrypted_output(row: Row) -> None:

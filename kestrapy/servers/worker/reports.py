@@ -75,7 +75,9 @@ class Reports:
         """Sent until it is acked: see ``are_heard`` and ``send_again``."""
         state, outputs, error = fitting(outcome)
         fence, number = (job.task_run_id, job.epoch), next(self._sequence)
-        record = TaskReport(*fence, self._worker_id, place, attempt, state, outputs, error)
+        record = TaskReport(
+            *fence, self._worker_id, place, attempt, state, outputs, error, outcome.log_file
+        )
         with self._lock:
             message = self._router.message(record)
             self._unheard.setdefault(fence, {})[number] = message

@@ -15,7 +15,7 @@ ERROR_LIMIT = 10_000
 
 def fitting_result(task_run_id: str, epoch: int, worker_id: str, outcome: TaskOutcome) -> Result:
     """The outcome as a record; FAILED where its outputs are too large, or no JSON."""
-    return Result(task_run_id, epoch, worker_id, *fitting(outcome))
+    return Result(task_run_id, epoch, worker_id, *fitting(outcome), outcome.log_file)
 
 
 def fitting(outcome: TaskOutcome) -> tuple[State, str, str]:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -15,9 +16,11 @@ import msgspec
 
 from kestrapy.errors import InvariantViolated
 from kestrapy.language.expression import render_value
+from kestrapy.language.task_spec import parse_task
 from kestrapy.machine.outputs import LogEntry
 from kestrapy.model.flow import Task
-from kestrapy.plugins.registry import Runnable, runnable_of
+from kestrapy.model.instants import iso_micros
+from kestrapy.plugins.registry import REGISTRY, Runnable, runnable_of
 from kestrapy.plugins.tasks.log import LEVELS
 from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.cipher import Cipher
@@ -25,7 +28,9 @@ from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.places import cache_folder, execution_folder
 from kestrapy.ports.processes import Launcher, Process
 from kestrapy.ports.secrets import Secrets
+from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.worker.log_lines import LogLines
+from kestrapy.servers.worker.perform import perform
 from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
 from kestrapy.servers.worker.revealed import longest_first, mask, parts_of, reveal, seal
 from kestrapy.servers.worker.world import Beyond, WorkerWorld
@@ -118,6 +123,7 @@ class RunContext:
         self._lock = threading.Lock()
         self._wakes: list[Callable[[], None]] = []
         level = job.task.log_level
+        self._log_file = TemporaryFile() if job.task.log_to_file else None
         self._lowest = LEVELS.index(level) if level in LEVELS else 0
 
     @property
@@ -137,7 +143,23 @@ class RunContext:
 
     def log(self, level: str, message: str) -> None:
         if LEVELS.index(level) >= self._lowest:
-            self._sinks.on_log(level, self.masked(message))
+            message = self.masked(message)
+            self._sinks.on_log(level, message)
+            if self._log_file is not None:
+                line = f"{iso_micros(self.now())} {level} {message}\n"
+                with self._lock:
+                    self._log_file.write(line.encode())
+
+    def keep_log(self) -> str:
+        """-> the URI of the log's file; empty where there is to be none."""
+        if self._log_file is None:
+            return ""
+        uri = self.output_uri("log.txt")
+        with self._log_file as file:
+            file.seek(0)
+            self.blobs.put(uri, file)
+        self._log_file = None
+        return uri
 
     def reveal(self) -> None:
         """Open the secrets among the inputs, before anything is rendered. Raises UserError."""
@@ -198,6 +220,10 @@ class RunContext:
 
     def wait(self, seconds: float) -> bool:
         return self._tools.sleep(self._ending, seconds)
+
+    def run_task(self, spec: str) -> TaskOutcome:
+        task = parse_task(spec, REGISTRY, self.task_id)
+        return perform(task, self._tools.types(task), self)
 
     @property
     def ending(self) -> bool:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from kestrapy.errors import NotFound, UserError
-from kestrapy.language.expression import names_of
 from kestrapy.model.state import State
-from kestrapy.plugins.properties import validate_rendered
-from kestrapy.plugins.tasks.script_files import FOLDER_VARIABLES, folder_variables
 from kestrapy.ports.tasks import RunnableTask, TaskFailed, TaskOutcome
+from kestrapy.servers.worker.perform import perform
 from kestrapy.servers.worker.run_context import JobTask, RunContext, Sinks, Tools
 
 KILL_GRACE = 5.0
@@ -103,6 +100,7 @@ class TaskThread:
             outcome = msgspec.structs.replace(outcome, error=self._context.masked(outcome.error))
             if outcome.state is State.FAILED and outcome.error:
                 self._context.log("ERROR", outcome.error)
+            outcome = msgspec.structs.replace(outcome, log_file=self._context.keep_log())
             self._context.close()
         finally:
             self._outcome = outcome  # last: who sees it may forget the run
@@ -112,13 +110,7 @@ class TaskThread:
         task = self._job.task
         try:
             self._context.reveal()
-            kind = self._types(task)
-            properties = None
-            if kind.takes_properties:
-                late = {name: it for name, it in task.properties.items() if name in kind.late}
-                at_once = {name: it for name, it in task.properties.items() if name not in late}
-                properties = validate_rendered(kind.properties, self._rendered(at_once) | late)
-            return (self._task or kind.task).run(properties, self._context)
+            return perform(task, self._types(task), self._context, self._task)
         except TaskFailed as error:
             return TaskOutcome(State.FAILED, error.outputs, str(error))
         except UserError as error:
@@ -126,12 +118,6 @@ class TaskThread:
         except Exception as error:  # a plugin's fault: it fails its task run, not the worker
             _log.exception("task run %s of type %s", self._job.task_run_id, task.type)
             return TaskOutcome(State.FAILED, error=f"{type(error).__name__}: {error}")
-
-    def _rendered(self, properties: Mapping[str, Any]) -> Any:
-        if any(path[0] in FOLDER_VARIABLES for path in names_of(properties)):
-            folders = folder_variables(self._context.working_dir)
-            return self._context.render_with(properties, folders)
-        return self._context.render(properties)
 
     def _is_instant(self) -> bool:
         try:

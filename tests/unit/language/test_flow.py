@@ -228,7 +228,7 @@ def test_problems_of_a_flow(properties: str, path: str, message: str) -> None:
         ("options: {'{{ a': 1}", "options.{{ a", "not closed"),
         ("tasks: []", "tasks", "unknown property `tasks`"),
         ("runIf: '{{ 1 +'", "runIf", "expression"),
-        ("taskCache: {enabled: true}", "taskCache", "not supported yet"),
+        ("taskCache: {ttl: PT1H}", "taskCache", "`enabled` is required"),
         ("timeout: 5 minutes", "timeout", "no duration: expected ISO-8601"),
         ("timeout: '{{ a }}'", "timeout", "an expression is not supported here yet"),
         ("logLevel: LOUD", "logLevel", "'LOUD' is unknown: expected one of TRACE"),
