@@ -20,6 +20,7 @@ class Api:
     """Thread-safe. What ends in a refusal raises httpx.HTTPStatusError."""
 
     def __init__(self, url: str):
+        self.url = url
         self._client = httpx.Client(base_url=f"{url}/api/v1/main", timeout=30)
         self._closing = threading.Event()
 

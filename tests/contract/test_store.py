@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -140,6 +141,33 @@ def test_duplicates_and_older_events_change_nothing(
     assert states(queries, "e1") == ("SUCCESS", ["SUCCESS"])
     assert queries.executions(ExecutionSearch(labels=[("old", "1")])).total == 0
     assert queries.executions(ExecutionSearch(labels=[("new", "1")])).total == 1
+
+
+def test_an_execution_that_was_restarted_runs_again_without_what_was_taken_out(
+    writer: SqlIndexWriter, queries: SqlQueries
+) -> None:
+    """Its row goes back from a terminal state; ordinals that were given are not given again."""
+    failed = of_execution("e1", 10, State.CREATED, State.FAILED)
+    gone = of_task_run("e1", 30, 1, State.FAILED)
+    assert gone.task_run is not None
+    removed = msgspec.structs.replace(gone.task_run, removed=True)
+    writer.write([failed, of_task_run("e1", 8, 0, State.FAILED)], [])
+    writer.write([of_task_run("e1", 9, 1, State.FAILED)], [])
+    writer.write(
+        [
+            of_execution("e1", 29, State.CREATED, State.FAILED, State.RESTARTED),
+            msgspec.structs.replace(gone, task_run=removed),
+        ],
+        [],
+    )
+    found = queries.execution("e1")
+    assert found is not None and found.snapshot.state is State.RESTARTED
+    assert [run.ordinal for run in found.task_runs] == [0]
+    assert (found.count, found.number) == (2, 30)
+    before = queries.execution("e1", 10)
+    assert before is not None and len(before.task_runs) == 2
+    (searched,) = queries.executions(ExecutionSearch(states=["RESTARTED"])).results
+    assert len(searched.task_runs) == 1
 
 
 def test_an_event_that_came_with_another_chain_has_diverged(writer: SqlIndexWriter) -> None:

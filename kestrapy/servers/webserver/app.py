@@ -21,6 +21,7 @@ from kestrapy.servers.webserver.flows import FlowEndpoints
 from kestrapy.servers.webserver.logs import LogEndpoints
 from kestrapy.servers.webserver.many_executions import ManyEndpoints
 from kestrapy.servers.webserver.namespaces import NamespaceEndpoints
+from kestrapy.servers.webserver.restarts import RestartEndpoints
 from kestrapy.servers.webserver.submission import SubmissionEndpoint
 from kestrapy.servers.webserver.web import Web, WebDependencies
 from kestrapy.servers.webserver.worker_groups import WorkerGroupEndpoints
@@ -52,6 +53,7 @@ def build_app(given: WebDependencies) -> FastAPI:
     for endpoints in (
         FlowEndpoints(web),
         ManyEndpoints(web),
+        RestartEndpoints(web),
         ExecutionEndpoints(web),  # its paths come before that which starts a flow
         SubmissionEndpoint(web),
         EventEndpoint(web),

@@ -90,6 +90,30 @@ class IgnoredParameters(Parameters):
     )
 
 
+class RestartParameters(Parameters):
+    revision: int | None = Field(
+        None, ge=1, description="Of the flow; a new execution goes on with it."
+    )
+
+
+class ReplayParameters(Parameters):
+    task_run_id: str = Field("", description="From which on; without it from the beginning.")
+    revision: int | None = Field(
+        None, ge=1, description="Of the flow; the execution's own where it is left out."
+    )
+
+
+class StatusParameters(Parameters):
+    status: State = Field(description="The state that it is to have.")
+
+
+class StateBody(Parameters):
+    """A task run, and the state that it is to have."""
+
+    task_run_id: str
+    state: State
+
+
 class FileParameters(Parameters):
     path: str = Field(description="A `kestra:///` URI of this execution.")
 

@@ -60,3 +60,23 @@ async def wait_until(
     except TimeoutError:
         pass
     return found
+
+
+async def wait_for_news(
+    queries: Queries, execution_id: str, above: int, timeout: float, gone: Gone
+) -> StoredExecution | None:
+    """-> the execution once it has an event of a higher number, one that had ended too; None where
+    that does not come within timeout seconds.
+    """
+    pause = _FIRST_PAUSE
+    try:
+        async with asyncio.timeout(timeout):
+            while not await gone():
+                newest = await run_in_threadpool(queries.newest_number, execution_id)
+                if newest is not None and newest > above:
+                    return await run_in_threadpool(queries.execution, execution_id)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, _LONGEST_PAUSE)
+    except TimeoutError:
+        pass
+    return None

@@ -1,0 +1,95 @@
+"""Executions that go on after their end, over REST, on a real Kafka and a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.acceptance.cluster import BASIC, Cluster
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.external]
+
+VALUES = 150
+"""So many that the execution comes back in more parts than one."""
+FLOW = f"""\
+id: again
+namespace: acceptance
+tasks:
+  - id: each
+    type: io.kestra.plugin.core.flow.ForEach
+    values: "{{{{ range(1, {VALUES}) }}}}"
+    concurrencyLimit: 0
+    tasks: [{{id: hello, type: return, format: "{{{{ taskrun.value }}}}"}}]
+  - {{id: fails, type: fail, runIf: "{{{{ taskrun.attemptsCount == 0 }}}}"}}
+  - {{id: last, type: return, format: "{{{{ outputs.hello['7'].value }}}}"}}
+errors:
+  - {{id: handler, type: return, format: oh}}
+outputs:
+  - {{id: end, type: STRING, value: "{{{{ outputs.last.value }}}}"}}
+"""
+
+
+@pytest.fixture
+def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Cluster]:
+    with Cluster(tmp_path, kafka, topic_prefix, {}) as cluster:
+        cluster.start(*BASIC, "worker:default")
+        cluster.await_ready()
+        cluster.api.save_flow(FLOW)
+        yield cluster
+
+
+def post(cluster: Cluster, execution_id: str, what: str, **request: Any) -> httpx.Response:
+    url = f"{cluster.api.url}/api/v1/main/executions/{execution_id}/{what}"
+    return httpx.post(url, timeout=30, **request)
+
+
+def ended(cluster: Cluster, execution_id: str, state: str) -> dict[str, Any]:
+    def holds() -> bool:
+        return bool(cluster.api.execution(execution_id)["state"]["current"] == state)
+
+    cluster.wait_for(holds, f"{execution_id} is {state}")
+    return cluster.api.execution(execution_id)
+
+
+def states(execution: dict[str, Any], task_id: str = "") -> list[str]:
+    runs = [it for it in execution["taskRunList"] if it["taskId"] == task_id]
+    of = runs[-1] if task_id else execution
+    return [it["state"] for it in of["state"]["histories"]]
+
+
+def test_a_restart_a_replay_and_changed_states(cluster: Cluster) -> None:
+    execution_id = cluster.api.submit("acceptance", "again")
+    failed = ended(cluster, execution_id, "FAILED")
+    assert len(failed["taskRunList"]) == VALUES + 3
+
+    answer = post(cluster, execution_id, "restart")
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["id"] == execution_id
+    restarted = ended(cluster, execution_id, "SUCCESS")
+    assert states(restarted)[2:] == ["FAILED", "RESTARTED", "RUNNING", "SUCCESS"]
+    assert states(restarted, "fails")[-3:] == ["FAILED", "RESTARTED", "SKIPPED"]
+    assert restarted["outputs"] == {"end": "7"}
+    tasks = [it["taskId"] for it in restarted["taskRunList"]]
+    assert len(tasks) == VALUES + 3 and "handler" not in tasks
+    assert post(cluster, execution_id, "restart").status_code == 409
+
+    last = restarted["taskRunList"][-1]["id"]
+    replayed = post(cluster, execution_id, "replay", params={"taskRunId": last}).json()
+    assert replayed["originalId"] == execution_id != replayed["id"]
+    copy = ended(cluster, replayed["id"], "SUCCESS")
+    assert states(copy, "last")[-4:] == ["RESTARTED", "SUBMITTED", "RUNNING", "SUCCESS"]
+    assert len(copy["taskRunList"]) == VALUES + 3
+
+    fresh = post(cluster, execution_id, "replay").json()
+    anew = ended(cluster, fresh["id"], "FAILED")
+    fails = next(it["id"] for it in anew["taskRunList"] if it["taskId"] == "fails")
+    body = {"taskRunId": fails, "state": "SUCCESS"}
+    assert post(cluster, fresh["id"], "state", json=body).status_code == 200
+    assert states(ended(cluster, fresh["id"], "SUCCESS"), "fails")[-2:] == ["FAILED", "SUCCESS"]
+
+    changed = post(cluster, fresh["id"], "change-status", params={"status": "WARNING"})
+    assert changed.json()["state"]["current"] == "WARNING"
