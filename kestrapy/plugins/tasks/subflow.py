@@ -36,11 +36,20 @@ def _check_instant(text: str) -> str:
     return text
 
 
+def _check_restart(text: str) -> str:
+    if text != "NEW_EXECUTION":
+        raise ValueError(
+            f"{text!r} is not supported yet: a restart runs the flow anew, as NEW_EXECUTION says"
+        )
+    return text
+
+
 class _Call(Properties):
     """namespace, flowId, revision: which flow; without a revision the latest one. inputs: by id.
     labels: that the execution gets beside its flow's own. wait: for its end. transmitFailed: fail,
     or warn, as it does. inheritLabels: it also gets the labels of this execution. scheduleDate:
-    an instant, before which it does not start.
+    an instant, before which it does not start. restartBehavior: NEW_EXECUTION; what a restart of
+    this execution does.
     """
 
     namespace: Text
@@ -52,6 +61,7 @@ class _Call(Properties):
     transmit_failed: bool | Expression = True
     inherit_labels: bool | Expression = False
     schedule_date: Annotated[Text, AfterValidator(_check_instant)] | None = None
+    restart_behavior: Annotated[str, AfterValidator(_check_restart)] = "NEW_EXECUTION"
 
 
 class SubflowProperties(_Call):
