@@ -111,7 +111,7 @@ def _kill(random: Random) -> Shape:
     """Long enough to be killed while it runs."""
     tasks = [_task(random, "long", random.randint(3_000, 15_000)), _task(random, "never", 500)]
     return _shape(
-        "kill", State.SUCCESS, {"long": State.SUCCESS, "never": State.SUCCESS}, tasks=tasks
+        "killed", State.SUCCESS, {"long": State.SUCCESS, "never": State.SUCCESS}, tasks=tasks
     )
 
 
@@ -211,7 +211,7 @@ class Clients:
             wish.execution_id = derive_execution_id(number % shards, at, "sim", number)
             request = ExecutionSubmitted(wish.execution_id, NAMESPACE, shape.name, 1)
         self._send(request, lambda: setattr(wish, "acked", True))
-        if shape.name == "kill" or self._random.random() < 0.05:
+        if shape.name == "killed" or self._random.random() < 0.05:
             self._open += 1
             self._timeline.after(self._random.randint(0, 12_000), lambda: self._kill(wish))
 
