@@ -169,7 +169,7 @@ def search_of(
     if started and not slash:
         raise InputRefused([Problem(f"--started {started!r}: expected FROM/TO")])
     return ExecutionSearch(
-        namespace, flow, list(states or ()), pairs, epoch_ms(first), epoch_ms(last)
+        namespace, flow, tuple(states or ()), tuple(pairs), epoch_ms(first), epoch_ms(last)
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.wire.fitness import unfit
@@ -31,7 +31,15 @@ def describe(config: ConfigOption = None) -> None:
     parts = parts_of(settings_of(config), "topics")
     specs = parts.catalogue.specs(parts.groups)
     found = parts.log.topics().describe([spec.name for spec in specs], TOPICS_TIMEOUT)
-    table = Table("topic", "partitions", "replicas", "key", "public", "what", box=None)
+    table = Table(
+        Column("topic", overflow="fold"),
+        "partitions",
+        "replicas",
+        "key",
+        "public",
+        "what",
+        box=None,
+    )
     wrong = []
     for spec in specs:
         topic, description = parts.catalogue.topic(spec.name), found.get(spec.name)

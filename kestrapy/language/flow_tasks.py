@@ -172,7 +172,8 @@ def _read_type(fields: Fields, reading: Reading) -> TaskType | None:
     if found is not None and found.hidden:
         found = None
     if name and found is None:
-        fields.add("type", invalid_type(name, _named(reading.registry)))
+        missing = reading.registry.missing
+        fields.add("type", invalid_type(name, _named(reading.registry), missing))
     return found
 
 
@@ -181,21 +182,26 @@ def _named(registry: Registry) -> list[str]:
     return [name for name, it in registry.tasks.items() if not it.hidden]
 
 
-def invalid_type(name: str, options: Collection[str]) -> str:
-    """The problem of an unknown type, with those whose last part is alike."""
+def invalid_type(name: str, options: Collection[str], missing: Collection[str] = ()) -> str:
+    """The problem of an unknown type, with those whose last part is alike; of one of Kestra's that
+    is missing here, that it is."""
+    if name in missing:
+        return f"Invalid type: {name}; Kestra has it, kestrapy does not yet: leave the task out"
     by_last_part: dict[str, str] = {}
     for option in sorted(options, key=len):
         by_last_part[option.rpartition(".")[2]] = option
     alike = closest(name.rpartition(".")[2], by_last_part)
     found = sorted((by_last_part[it] for it in alike), key=lambda it: -_likeness(name, it))
-    foreign = "; it is of a plugin that this build does not have" if _is_foreign(name) else ""
+    foreign = "; it is of a plugin that kestrapy does not have" if _is_foreign(name) else ""
     return f"Invalid type: {name}{foreign or did_you_mean(found)}"
 
 
 def _is_foreign(name: str) -> bool:
     """Whether a type is Kestra's, but of none of the plugins whose tasks are here."""
-    return name.startswith("io.kestra.plugin.") and not name.startswith(
-        ("io.kestra.plugin.core.", "io.kestra.plugin.scripts.", "io.kestra.plugin.fs.http.")
+    _, is_plugin, path = name.partition("io.kestra.plugin.")
+    plugin = path.removeprefix("scripts.").partition(".")[0]
+    return bool(is_plugin) and not (
+        path.startswith(("core.", "fs.http.")) or closest(plugin, ("shell", "python"))
     )
 
 

@@ -144,11 +144,13 @@ class ConditionType:
 
 @dataclass(frozen=True)
 class Registry:
-    """All types by canonical name and alias."""
+    """All types by canonical name and alias. missing: Kestra's own task types that this build
+    does not have."""
 
     tasks: Mapping[str, TaskType] = field(default_factory=dict)
     triggers: Mapping[str, TriggerType] = field(default_factory=dict)
     conditions: Mapping[str, ConditionType] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
 
 
 def index(types: list[Any]) -> dict[str, Any]:

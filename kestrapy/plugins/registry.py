@@ -285,6 +285,14 @@ REGISTRY = Registry(
     ),
     triggers=index(TRIGGERS),
     conditions=index(CONDITIONS),
+    missing=frozenset(
+        {
+            *(f"{_CORE}.execution.{name}" for name in ("Count", "Counts", "PurgeExecutions")),
+            *(f"{_OLD}.executions.Counts", f"{_OLD}.storages.Purge", f"{_CORE}.storage.Purge"),
+            *(f"{_CORE}.http.SseRequest", f"{_CORE}.namespace.PurgeFiles"),
+            *(f"{_CORE}.trigger.Toggle", f"{_OLD}.trigger.Toggle"),
+        }
+    ),
 )
 """What language and machine are given."""
 

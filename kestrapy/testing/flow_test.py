@@ -15,7 +15,12 @@ from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_triggers import require_runnable
 from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
 from kestrapy.language.plan import Plan
-from kestrapy.machine.commands import ExecutionSubmitted, KillRequested
+from kestrapy.machine.commands import (
+    ExecutionSubmitted,
+    KillRequested,
+    PauseRequested,
+    ResumeRequested,
+)
 from kestrapy.machine.entities import execution_of
 from kestrapy.machine.outputs import ExecutionEvent, FlowRevision, LogEntry
 from kestrapy.model.flow import Flow, Task
@@ -226,6 +231,22 @@ class FlowTest:
     def kill(self, execution: ObservedExecution | None = None) -> None:
         """Ask for the end of an execution, by default the youngest; ``run_until`` sees it come."""
         self.servers.send(KillRequested((execution or self._youngest()).id))
+
+    def pause(self, execution: ObservedExecution | None = None) -> None:
+        """Let nothing more of an execution start, by default of the youngest; what runs goes on."""
+        self.servers.send(PauseRequested((execution or self._youngest()).id))
+
+    def resume(
+        self,
+        inputs: Mapping[str, Any] | None = None,
+        execution: ObservedExecution | None = None,
+    ) -> None:
+        """Let all that is paused of an execution go on, by default of the youngest. inputs: what a
+        Pause asks for; where they don't fit it stays paused, and a log line says why.
+        """
+        given = msgspec.json.encode(dict(inputs or {})).decode()
+        execution_id = (execution or self._youngest()).id
+        self.servers.send(ResumeRequested(execution_id=execution_id, inputs=given))
 
     # After the end
 

@@ -18,9 +18,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 pytestmark = pytest.mark.acceptance
 
 
-def run(name: str, *inputs: str, code: int = 0) -> dict[str, Any]:
+def run(name: str, *inputs: str, code: int = 0, flows: Path | None = None) -> dict[str, Any]:
     """What ``kestrapy run`` prints of an example, which ends with this exit code."""
     given = [word for each in inputs for word in ("--input", each)]
+    given += ["--flows", str(flows)] if flows else []
     ended = subprocess.run(
         [sys.executable, "-m", "kestrapy", "run", EXAMPLES / f"{name}.yaml", "-o", "json", *given],
         capture_output=True,
@@ -110,15 +111,51 @@ def test_bike_report_says_so_when_it_fails() -> None:
     assert "There is no report" in found["shown"]
 
 
-def test_nightly_report_passes_its_own_tests() -> None:
-    own = "examples/test_nightly_report.py"
+def test_orders() -> None:
+    found = run("order")
+    assert found["outputs"] == {"summary": "batch 0: 1 orders"}
+    found = run("orders", flows=EXAMPLES)
+    assert found["outputs"] == {"one": "batch 7: 1 orders", "batches": 2}
+
+
+def test_directory() -> None:
+    found = run("directory")
+    assert "Hello, Ada!\nHello, Grace!" in found["shown"]
+    assert states(found) == dict.fromkeys(("build", "sort", "greet", "show"), "SUCCESS")
+
+
+def test_one_at_a_time() -> None:
+    assert states(run("one-at-a-time")) == {"work": "SUCCESS", "done": "SUCCESS"}
+
+
+def test_expressions() -> None:
+    found = run("expressions")
+    assert found["outputs"] == {
+        "highest": 4,
+        "as-json": {"prices": [2.5, 4, 1.25], "currency": "EUR"},
+    }
+    assert "Prices in EUR\n1. 2.50 EUR\n2. 4.00 EUR\n3. 1.25 EUR" in found["shown"]
+    found = run("expressions", "prices=[]")
+    assert states(found) == {"any": "SUCCESS", "none": "SUCCESS"}
+
+
+@pytest.mark.parametrize(
+    ("own", "name", "tests"),
+    [
+        ("test_nightly_report.py", "nightly-report", 4),
+        ("test_approval.py", "approval", 3),
+        ("test_one_at_a_time.py", "one-at-a-time", 1),
+    ],
+)
+def test_a_flow_passes_its_own_tests(own: str, name: str, tests: int) -> None:
+    path = EXAMPLES / own
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", own],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path],
         capture_output=True,
         encoding="utf-8",
         timeout=60,
         cwd=EXAMPLES.parent,
     )
     assert ended.returncode == 0, ended.stdout
-    assert "4 passed" in ended.stdout
-    assert "nightly-report" in (EXAMPLES.parent / own).read_text()
+    assert f"{tests} passed" in ended.stdout
+    assert name in path.read_text()

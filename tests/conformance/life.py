@@ -18,10 +18,6 @@ def restart(
     return test.restart(execution, revision)
 
 
-def resume(test: FlowTest, execution: ObservedExecution) -> None:
-    raise Missing("resuming an execution")
-
-
 def mark(test: FlowTest, run: ObservedTaskRun, state: str) -> None:
     test.mark(run, state)
 

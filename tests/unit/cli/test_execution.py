@@ -72,9 +72,17 @@ def test_either_ids_or_a_search(told: Any, ids: list[str], namespace: str) -> No
 
 def test_options_make_a_search() -> None:
     found = search_of("n", "f", [State.RUNNING], ["a:b:c"], "2026-01-01T00:00:00Z/")
-    assert (found.namespace, found.flow_id, found.states) == ("n", "f", [State.RUNNING])
-    assert (found.labels, found.start, found.end) == ([("a", "b:c")], 1_767_225_600_000, None)
+    assert (found.namespace, found.flow_id, found.states) == ("n", "f", (State.RUNNING,))
+    assert (found.labels, found.start, found.end) == ((("a", "b:c"),), 1_767_225_600_000, None)
     assert epoch_ms("1970-01-01T01:00:00.5+01:00") == 500
+
+
+def test_ids_without_options_are_a_choice_and_nothing_at_all_is_none(told: Any) -> None:
+    told(Told())
+    nothing = search_of("", "", None, None, "")
+    tell("killed", many.kill, ["a"], nothing, None)
+    with pytest.raises(UserError, match="say which executions"):
+        tell("killed", many.kill, None, nothing, None)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,13 @@ CASES = [
     ("tasks: hello\n", "tasks", "expected a list, got 'hello'"),
     ("tasks: {a: {}}\n", "tasks", "expected a list, got {'a': {}}"),
     (task("type: io.kestra.plugin.jdbc.postgres.Query"), "tasks[0].type", "of a plugin that"),
+    (task("type: io.kestra.plugin.scripts.node.Script"), "tasks[0].type", "of a plugin that"),
+    (
+        task("type: io.kestra.plugin.scripts.pyton.Script"),
+        "tasks[0].type",
+        "did you mean `io.kestra.plugin.scripts.python.Script`",
+    ),
+    (task("type: io.kestra.plugin.core.trigger.Toggle"), "tasks[0].type", "kestrapy does not yet"),
     (task("type: core.log.Log"), "tasks[0].type", "did you mean `io.kestra.plugin.core.log.Log`"),
     (task(f"{SHELL}, runner: DOCKER"), "tasks[0].runner", "asks for Docker"),
     (task(f"{SHELL}, docker: {{image: x}}"), "tasks[0].docker", "asks for Docker"),
@@ -49,6 +56,10 @@ def test_it_is_told_once_with_its_place(text: str, path: str, message: str) -> N
     (problem,) = problems(text)
     assert problem.path == path and problem.line > 0 and problem.column > 0
     assert message in problem.message
+
+
+def test_what_is_said_to_be_missing_is() -> None:
+    assert REGISTRY.missing and not REGISTRY.missing & REGISTRY.tasks.keys()
 
 
 def test_scripts_may_say_what_they_are_anyway() -> None:

@@ -114,6 +114,19 @@ def test_time_passes_as_told_and_no_further() -> None:
         assert execution.state == "SUCCESS"
 
 
+def test_a_pause_holds_back_what_follows_until_it_is_resumed() -> None:
+    with FlowTest(flow(sleep("nap", "PT1H"), ret("after"))) as test:
+        execution = test.start()
+        test.run_until("RUNNING")
+        test.pause()
+        test.run_until("PAUSED")
+        test.advance(7200)
+        assert execution["nap"].state == "SUCCESS" and "after" not in execution
+        test.resume(execution=execution)
+        test.run_until("SUCCESS")
+        assert execution["after"].state == "SUCCESS"
+
+
 def test_a_kill_ends_what_sleeps() -> None:
     with FlowTest(flow(sleep("nap", "P1D"))) as test:
         execution = test.start()
