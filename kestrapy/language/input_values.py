@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Never
 
 from kestrapy.errors import FlowRefused
@@ -71,9 +71,21 @@ def is_encrypted(value: Any) -> bool:
     return is_sealed(value) and value["type"] == ENCRYPTED
 
 
-def is_mixed(text: str) -> bool:
-    """Whether a sealed value was written into a text, where it can't be opened any more."""
-    return ENCRYPTED in text or SECRET_DEFAULT in text
+def has_mixed(value: Any) -> bool:
+    """Whether a sealed value was written into a text of a JSON value, where it can't be opened any
+    more; those that stand alone can.
+    """
+    todo = [value]
+    while todo:
+        each = todo.pop()
+        if isinstance(each, str):
+            if ENCRYPTED in each or SECRET_DEFAULT in each:
+                return True
+        elif isinstance(each, Mapping) and not is_sealed(each):
+            todo += each.values()
+        elif isinstance(each, list | tuple):
+            todo += each
+    return False
 
 
 def is_sealed(value: Any) -> bool:

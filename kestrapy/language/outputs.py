@@ -9,16 +9,22 @@ import msgspec
 
 from kestrapy.errors import ExpressionError
 from kestrapy.language.expression import render_value
-from kestrapy.language.input_values import TYPES, Unfit
+from kestrapy.language.input_values import TYPES, Unfit, has_mixed, is_encrypted
 from kestrapy.model.flow import Flow, Output
+
+MIXED = (
+    "a secret can't be a part of a text here: put it out alone, as `{{ outputs.<id>.value }}`, and"
+    " put the text together in a task"
+)
 
 
 def resolve_outputs(flow: Flow, variables: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a flow's outputs by id. One that is not required is left out where it has no
     value, or can't be rendered.
 
-    variables: what the expressions may read. Raises ExpressionError, which names the output, for
-    one that is required and has no value, and for a value that is not of its type.
+    variables: what the expressions may read. One that is a sealed value alone stays sealed,
+    whatever its type. Raises ExpressionError, which names the output, for one that is required and
+    has no value, for a value that is not of its type, and for a sealed one within a text.
     """
     found: dict[str, Any] = {}
     for declared in flow.outputs:
@@ -40,8 +46,12 @@ def _render(declared: Output, variables: Mapping[str, Any]) -> Any:
 
 
 def _typed(declared: Output, value: Any) -> Any:
+    if is_encrypted(value):
+        return value
     if declared.type == "STRING" and isinstance(value, Mapping | list):
         value = msgspec.json.encode(value).decode()
+    if has_mixed(value):
+        raise ExpressionError(f"output `{declared.id}`: {MIXED}")
     try:
         return TYPES[declared.type](value)
     except Unfit as error:

@@ -6,7 +6,7 @@ same one; ids are spread over all shards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from kestrapy.errors import UserError
 from kestrapy.language.expression import render_value
 from kestrapy.language.expression.scope import Scope as Rendering
-from kestrapy.language.input_values import is_mixed, is_sealed
+from kestrapy.language.input_values import has_mixed
 from kestrapy.language.temporals import epoch_ms
 from kestrapy.language.values import is_true, labels_from
 from kestrapy.machine import flowables
@@ -156,25 +156,12 @@ def _inputs(value: Any) -> str:
     if not isinstance(value, Mapping):
         raise UserError(f"inputs must be a map, not {Rendering({}).text(value)[:80]}")
     text = _encode(value).decode()
-    if any(is_mixed(it) for it in _strings(value)):
+    if has_mixed(value):
         raise UserError(
             "inputs: a secret can't be a part of a text here: hand it over alone, as"
             " `{{ inputs.<id> }}`, and put the text together in the subflow"
         )
     return text
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """All texts of a JSON value, but for those of secrets that stand alone."""
-    todo = [value]
-    while todo:
-        each = todo.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, Mapping) and not is_sealed(each):
-            todo += each.values()
-        elif isinstance(each, list | tuple):
-            todo += each
 
 
 def _labels(turn: Turn, execution: Execution, value: Any) -> dict[str, str]:

@@ -6,6 +6,8 @@ import msgspec
 
 from kestrapy.errors import ExpressionError, UserError
 from kestrapy.language.expression import render_value
+from kestrapy.language.input_values import has_mixed
+from kestrapy.language.outputs import MIXED
 from kestrapy.language.reads import reads_of
 from kestrapy.machine.commands import ChildReported, Parent
 from kestrapy.machine.entities import Execution
@@ -71,9 +73,12 @@ def _outputs_for(turn: Turn, execution: Execution, parent: Parent) -> str:
         variables = variables_of(turn, execution, plan, reads_of(templates), None)
         try:
             world = FoldWorld(turn.at, execution.id)
-            outputs = _encode(render_value(templates, variables, world)).decode()
+            rendered = render_value(templates, variables, world)
         except ExpressionError as error:
             raise UserError(f"outputs of the subflow: {error}") from error
+        if has_mixed(rendered):
+            raise UserError(f"outputs of the subflow: {MIXED}")
+        outputs = _encode(rendered).decode()
     size = len(outputs.encode())
     if size > OUTPUTS_LIMIT:
         raise UserError(

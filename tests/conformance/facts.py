@@ -477,10 +477,9 @@ def _output(story: Story, match: re.Match[str]) -> Any:
     if name is None and path.startswith("outputs."):
         head, _, rest = path.removeprefix("outputs.").partition(".")
         if head in story.execution:
-            return read(story.run(head).outputs, rest)
+            return read(story.outputs(head), rest)
     path = path.removeprefix("outputs.")
-    outputs = story.run(name or "taskrun[0]").outputs
-    return read(outputs, path)
+    return read(story.outputs(name or "taskrun[0]"), path)
 
 
 def _same_json(wanted: str, found: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from kestrapy.servers.worker.revealed import reveal
 from kestrapy.testing import FlowTest, ObservedExecution, ObservedTaskRun
 
 
@@ -69,6 +70,10 @@ class Story:
         assert runs, f"no run of {name}: {self.execution.task_runs}"
         return runs[-1]
 
+    def outputs(self, name: str) -> dict[str, Any]:
+        """Of that run, as a later task reads them."""
+        return opened(self.test, self.run(name).outputs)
+
     def values(self, run: ObservedTaskRun) -> list[str]:
         """Of the loops around a task run, its own included."""
         by_id = {it.id: it for it in self.execution.task_runs}
@@ -79,6 +84,12 @@ class Story:
                 found.insert(0, at.value)
             at = by_id.get(at.parent_id)
         return found
+
+
+def opened(test: FlowTest, outputs: dict[str, Any]) -> dict[str, Any]:
+    """Outputs as a task that reads them gets them: what is sealed in them is opened."""
+    found: dict[str, Any] = reveal({"outputs": outputs}, test.servers.cipher, None).variables
+    return dict(found["outputs"])
 
 
 def parent_of(execution: ObservedExecution) -> str:

@@ -48,6 +48,7 @@ def perform(
         context.log("INFO", "taskCache: its outputs are those of an earlier run")
         return TaskOutcome(outputs=kept)
     outcome = runner.run(properties, context)
+    outcome = msgspec.structs.replace(outcome, outputs=context.guarded(outcome.outputs))
     if outcome.state is State.SUCCESS:
         _keep(uri, outcome.outputs, context)
     return outcome

@@ -1,4 +1,6 @@
-"""A job's variables as its task may read them: secrets decrypted, and known to the logs' mask."""
+"""A job's variables as its task may read them: secrets decrypted, and known to the logs' mask; and
+its outputs as others may: what holds a secret is encrypted again.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from kestrapy.model.inputs import ENCRYPTED, MASK
 from kestrapy.ports.cipher import Cipher, SecretUnreadable
 
 _LINE = 4
-"""Characters: a shorter line of a secret says nothing, and stands in too many other texts."""
+"""Characters: less of a secret says nothing, and stands in too many other texts."""
 
 
 class Revealed(NamedTuple):
@@ -77,18 +79,46 @@ def seal(text: str, cipher: Cipher) -> dict[str, str]:
     return {"type": ENCRYPTED, "value": cipher.encrypt(text)}
 
 
-def _opened(inputs: dict[str, Any], open_one: Callable[[dict[str, str]], Any]) -> dict[str, Any]:
-    """Without recursion, for what is given may be deep. No secret is within a list."""
-    made = dict(inputs)
-    todo = [made]
+def guard(
+    outputs: dict[str, Any], secrets: Iterable[str], hide: Callable[[str], Any]
+) -> dict[str, Any]:
+    """Outputs as they may stand in a record: each text that a secret stands in is hidden, however
+    deep it is. Keys, and what is sealed already, stay.
+    """
+    looked = [it for it in secrets if len(it) >= _LINE]
+
+    def guard_one(value: Any) -> Any:
+        return hide(value) if any(it in value for it in looked) else value
+
+    return _replaced(outputs, _is_text, guard_one) if looked else outputs
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _opened(values: dict[str, Any], open_one: Callable[[dict[str, str]], Any]) -> dict[str, Any]:
+    return _replaced(values, is_sealed, open_one)
+
+
+def _replaced(
+    given: dict[str, Any], chosen: Callable[[Any], bool], change: Callable[[Any], Any]
+) -> dict[str, Any]:
+    """A copy with what is chosen in it changed. Without recursion, for it may be deep."""
+    made = dict(given)
+    todo: list[dict[Any, Any] | list[Any]] = [made]
     while todo:
         values = todo.pop()
-        for name, value in values.items():
-            if is_sealed(value):
-                values[name] = open_one(value)
-            elif isinstance(value, dict):
-                values[name] = inner = dict(value)
+        places = values.items() if isinstance(values, dict) else enumerate(values)
+        for place, value in places:
+            if chosen(value):
+                values[place] = change(value)
+            elif isinstance(value, dict) and not is_sealed(value):
+                values[place] = inner = dict(value)
                 todo.append(inner)
+            elif isinstance(value, list | tuple):
+                values[place] = items = list(value)
+                todo.append(items)
     return made
 
 

@@ -32,7 +32,7 @@ from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.perform import perform
 from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
-from kestrapy.servers.worker.revealed import longest_first, mask, parts_of, reveal, seal
+from kestrapy.servers.worker.revealed import guard, longest_first, mask, parts_of, reveal, seal
 from kestrapy.servers.worker.world import Beyond, WorkerWorld
 
 
@@ -174,6 +174,21 @@ class RunContext:
     def sealed(self, text: str) -> Any:
         return text if self._cipher is None else seal(text, self._cipher)
 
+    def guarded(self, outputs: dict[str, Any]) -> dict[str, Any]:
+        """Outputs with nothing in the clear that holds a secret: sealed, or stars without a key."""
+        if self._cipher is not None:
+            return guard(outputs, self._secrets, self.sealed)
+        hidden = []
+
+        def hide(text: str) -> str:
+            hidden.append(self.masked(text))
+            return hidden[-1]
+
+        found = guard(outputs, self._secrets, hide)
+        if hidden:
+            self.log("WARN", _STARS)
+        return found
+
     def masked(self, text: str) -> str:
         """What people may read of a text."""
         return mask(text, self._secrets)
@@ -182,7 +197,8 @@ class RunContext:
         return self._tools.lines.of(execution_id, self._ending.is_set)
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
-        self._sinks.on_metric(name, kind, value, tags)
+        tags = {key: self.masked(text) for key, text in tags.items()}
+        self._sinks.on_metric(self.masked(name), kind, value, tags)
 
     def output_uri(self, name: str) -> str:
         # With the epoch, so that a superseded one can't overwrite what was accepted.
@@ -241,6 +257,12 @@ class RunContext:
     def close(self) -> None:
         if self._working_dir is not None and not self._shares:
             shutil.rmtree(self._working_dir, ignore_errors=True)
+
+
+_STARS = (
+    "the outputs hold a secret, and stars are put out instead of it: to keep it encrypted, set"
+    " `encryption.secretKey` for this worker to that of the webserver"
+)
 
 
 class _KillableLauncher:

@@ -107,6 +107,16 @@ class TaskThread:
             self._on_end()
 
     def _try(self) -> TaskOutcome:
+        """No secret stands in its outputs."""
+        outcome = self._perform()
+        try:
+            outputs = self._context.guarded(outcome.outputs)
+        except UnicodeEncodeError:  # not shown: it would hold the secret
+            problem = "the outputs are no JSON: a text in them is no Unicode"
+            return TaskOutcome(State.FAILED, error=problem)
+        return msgspec.structs.replace(outcome, outputs=outputs)
+
+    def _perform(self) -> TaskOutcome:
         task = self._job.task
         try:
             self._context.reveal()

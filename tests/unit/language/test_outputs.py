@@ -55,3 +55,13 @@ def test_what_is_not_required_may_be_left_out() -> None:
     lost = Output("lost", "STRING", "{{ nope.value }}", required=False)
     null = Output("null", "STRING", None, required=False)
     assert resolved(lost, null, Output("kept", "STRING", "x")) == {"kept": "x"}
+
+
+def test_what_is_sealed_stays_so_alone_and_is_no_part_of_a_text() -> None:
+    sealed = {"type": "io.kestra.datatype:aes_encrypted", "value": "bm90aGluZw=="}
+    outputs = [Output(it, it, "{{ a }}") for it in ("STRING", "INT", "JSON")]
+    assert resolved(*outputs, a=sealed) == dict.fromkeys(("STRING", "INT", "JSON"), sealed)
+    assert resolved(Output("o", "JSON", "{{ a }}"), a={"b": [sealed]}) == {"o": {"b": [sealed]}}
+    for text in ("is {{ a }}", "{{ [a] }}"):
+        with pytest.raises(ExpressionError, match="`o`: a secret can't be a part of a text here"):
+            resolved(Output("o", "STRING", text), a=sealed)
