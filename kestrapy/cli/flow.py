@@ -97,8 +97,8 @@ def _look(config: Path) -> Sight:
 def validate_file(path: Path, groups: Mapping[str, GroupSettings] | None) -> bool:
     """-> whether it is fine; says what it is, or what is wrong."""
     from kestrapy.language.flow import parse_flow
-    from kestrapy.language.flow_triggers import require_runnable
     from kestrapy.language.flow_warnings import flow_warnings
+    from kestrapy.language.runnable import require_runnable
     from kestrapy.plugins.registry import REGISTRY
 
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.conditions import read_conditions
 from kestrapy.language.fields import Fields, unique
 from kestrapy.language.flow_tasks import LOG_LEVELS, TASK_ID, Reading, invalid_type
@@ -12,9 +11,8 @@ from kestrapy.language.labels import read_labels
 from kestrapy.language.problems import near
 from kestrapy.language.typed_properties import check_properties
 from kestrapy.language.worker_groups import read_worker_group
-from kestrapy.language.yaml_source import parse, path_text
-from kestrapy.model.flow import Flow, Trigger
-from kestrapy.model.registry import Registry, TriggerType
+from kestrapy.model.flow import Trigger
+from kestrapy.model.registry import TriggerType
 from kestrapy.model.state import State
 
 PRECONDITIONS = "preconditions"
@@ -99,48 +97,3 @@ def _check_preconditions(triggers: list[Fields]) -> None:
             each.problems.add(path, f"Duplicate preconditions with id [{name}]: give each its own")
         if isinstance(name, str):
             seen.add(name)
-
-
-def require_runnable(flow: Flow, registry: Registry) -> None:
-    """Refuse what the language has, and nothing makes executions by yet; a disabled trigger may say
-    anything. Raises FlowRefused.
-    """
-    problems: list[Problem] = []
-    for index, trigger in enumerate(flow.triggers):
-        kind = registry.triggers.get(trigger.type)
-        if trigger.disabled or kind is None:
-            continue
-        place = ("triggers", index)
-        short = trigger.type.rpartition(".")[2]
-        remedy = "take it out, or disable the trigger by `disabled: true`"
-        if not kind.runs:
-            message = f"a {short} trigger makes no executions yet: {remedy}"
-            problems.append(_problem(flow, (*place, "type"), message))
-            continue
-        for name in sorted(kind.waiting & _said(trigger, kind)):
-            message = f"`{name}` of a {short} trigger has no effect yet: {remedy}"
-            problems.append(_problem(flow, (*place, name), message))
-    if problems:
-        raise FlowRefused(problems)
-
-
-def _said(trigger: Trigger, kind: TriggerType) -> set[str]:
-    """The properties that are not as they are by default, as they are written in YAML."""
-    core = {
-        "conditions": trigger.conditions,
-        "labels": trigger.labels,
-        "logLevel": trigger.log_level,
-        "logToFile": trigger.log_to_file,
-        "stopAfter": trigger.stop_after,
-        "failOnTriggerError": trigger.fail_on_trigger_error,
-    }
-    found = {name for name, value in core.items() if value}
-    for name, field in kind.properties.model_fields.items():
-        written = field.alias or name
-        if trigger.properties.get(written) not in (None, field.default):
-            found.add(written)
-    return found
-
-
-def _problem(flow: Flow, path: tuple[str | int, ...], message: str) -> Problem:
-    return Problem(message, path_text(path), *parse(flow.source).place(path))

@@ -91,7 +91,7 @@ CALLS = (Kind.SUBFLOW, Kind.BATCHES)
 class TaskType:
     """A task type. name: canonical. properties: the model of what it adds to the core
     properties. reads: paths of variables that it reads beside those that its properties name.
-    hidden: no flow may name it; it is a step of another type.
+    hidden: no flow may name it; it is a step of another type. runs: whether this build runs it.
     """
 
     name: str
@@ -100,6 +100,7 @@ class TaskType:
     aliases: tuple[str, ...] = ()
     reads: tuple[Path, ...] = ()
     hidden: bool = False
+    runs: bool = True
 
 
 @dataclass(frozen=True)

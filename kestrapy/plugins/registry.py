@@ -41,7 +41,13 @@ from kestrapy.plugins.tasks.http import (
     RequestProperties,
     RequestTask,
 )
-from kestrapy.plugins.tasks.log import FetchProperties, FetchTask, LogProperties, LogTask
+from kestrapy.plugins.tasks.log import (
+    FetchProperties,
+    FetchTask,
+    LogProperties,
+    LogTask,
+    PurgeLogsProperties,
+)
 from kestrapy.plugins.tasks.metric import PublishProperties, PublishTask
 from kestrapy.plugins.tasks.namespace import (
     DeleteFilesProperties,
@@ -280,6 +286,7 @@ REGISTRY = Registry(
             *(_type_of(it, Kind.RUNNABLE) for it in _RUNNABLES),
             _type_of(_DIRECTORY, Kind.WORKING_DIRECTORY),
             *_FLOWABLES,
+            TaskType(f"{_CORE}.log.PurgeLogs", Kind.RUNNABLE, PurgeLogsProperties, runs=False),
             TaskType(f"{_FOR_EACH_ITEM}${BATCHES}", Kind.BATCHES, BatchesProperties, hidden=True),
         ]
     ),

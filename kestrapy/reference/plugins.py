@@ -93,6 +93,8 @@ def _section(
     parts.append(summary(of.properties))
     if isinstance(of, TriggerType):
         parts.append(_waiting(of))
+    if isinstance(of, TaskType) and not of.runs:
+        parts.append("No worker runs it yet: a flow that has one is refused unless it is disabled.")
     parts.append(_table(schema, own, schemas) or "It adds no properties.")
     return "\n\n".join(part for part in parts if part)
 

@@ -12,9 +12,9 @@ import msgspec
 
 from kestrapy.errors import InputRefused, NotFound, UserError
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.flow_triggers import require_runnable
 from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
 from kestrapy.language.plan import Plan
+from kestrapy.language.runnable import require_runnable
 from kestrapy.machine.commands import (
     ExecutionSubmitted,
     KillRequested,

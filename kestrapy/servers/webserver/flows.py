@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 
 from kestrapy.errors import FlowRefused, LogUnavailable, NotFound, Problem
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.flow_triggers import require_runnable
 from kestrapy.language.flow_warnings import flow_warnings
+from kestrapy.language.runnable import require_runnable
 from kestrapy.machine.commands import FlowSaveRequested, TriggerDefinition
 from kestrapy.machine.outputs import FlowRevision
 from kestrapy.model.flow import Flow

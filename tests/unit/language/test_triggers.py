@@ -6,7 +6,7 @@ import pytest
 
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.flow_triggers import require_runnable
+from kestrapy.language.runnable import require_runnable
 from kestrapy.model.flow import Condition, Flow, Trigger
 from tests.unit.language.types_for_tests import REGISTRY
 

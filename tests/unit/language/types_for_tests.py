@@ -63,6 +63,7 @@ REGISTRY = Registry(
     index(
         [
             TaskType("acme.core.Echo", Kind.RUNNABLE, EchoProperties, ("echo",)),
+            TaskType("acme.core.Later", Kind.RUNNABLE, NoProperties, ("later",), runs=False),
             TaskType("acme.flow.Sequential", Kind.SEQUENTIAL, NoProperties, ("sequential",)),
             TaskType("acme.flow.Parallel", Kind.PARALLEL, NoProperties, ("parallel",)),
             TaskType("acme.flow.Dag", Kind.ORDERED, NoProperties, ("dag",)),
