@@ -28,6 +28,7 @@ from kestrapy.machine.entities import (
     execution_key,
 )
 from kestrapy.machine.lists import AFTER, ROOT
+from kestrapy.machine.restored import restoring_key
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.ids import derive_execution_id, shard_of
@@ -69,7 +70,7 @@ def end(turn: Turn, execution_id: str, state: State) -> None:
         except ExpressionError as error:
             state = State.FAILED
             execution = replace(execution, error=str(error))
-    has_begun = execution.history.current not in NOT_BEGUN
+    has_begun = execution.history.current not in NOT_BEGUN and not execution.restoring
     history = transitions.enter(transitions.EXECUTION, execution.history, state, turn.at)
     turn.put_execution(
         replace(
@@ -80,8 +81,11 @@ def end(turn: Turn, execution_id: str, state: State) -> None:
             due=0,
             scope=Scope(block=""),
             waits_for="",
+            restoring=False,
         )
     )
+    if execution.restoring:
+        turn.drop(restoring_key(execution_id))
     sweeps.stop(turn, execution_id)
     halts.lift(turn, execution_id)
     if state is State.RETRIED:

@@ -179,12 +179,12 @@ def _kill(turn: Turn, command: KillRequested) -> None:
     if execution is None:
         until = turn.at + KILL_NOTE_KEPT
         turn.put(kill_note_key(command.execution_id), KillNote(until))
-    elif isinstance(execution, Execution) and execution.restoring:
+    elif isinstance(execution, Execution) and execution.restoring and not execution.awaits:
         flowables.stop(turn, execution.id, State.KILLED)
     elif isinstance(execution, Execution) and execution.killing:
         turn.put_execution(endings.without_retry(execution))
     elif isinstance(execution, Execution) and execution.history.current is not State.KILLED:
-        if execution.history.current in endings.NOT_BEGUN:
+        if execution.history.current in endings.NOT_BEGUN or execution.restoring:
             return endings.end(turn, execution.id, State.KILLED)
         turn.put_execution(replace(execution, spares=not command.cascade))
         flowables.stop(turn, execution.id, State.KILLED)

@@ -15,7 +15,16 @@ from __future__ import annotations
 import msgspec
 
 from kestrapy.errors import UserError
-from kestrapy.machine import blocks, endings, flowables, sweeps, task_runs, transitions, waking
+from kestrapy.machine import (
+    blocks,
+    endings,
+    flowables,
+    slots,
+    sweeps,
+    task_runs,
+    transitions,
+    waking,
+)
 from kestrapy.machine.commands import ExecutionRestored, RestoringContinued, SweepDue
 from kestrapy.machine.entities import (
     Ended,
@@ -99,6 +108,9 @@ def _begin(turn: Turn, execution_id: str) -> None:
     if head.ends_as:
         flowables.stop(turn, execution_id, State(head.ends_as))
     turn.put(restoring_key(execution_id), replace(restoring, head=b"", until=0, step=0))
+    if turn.plan(turn.execution(execution_id)).flow.concurrency is not None:
+        turn.touch(execution_id)
+        return slots.ask(turn, execution_id)
     return _take_step(turn, execution_id)
 
 

@@ -6,7 +6,8 @@
                                       └── SlotDenied ──▶ QUEUED ── SlotGranted ─▶ RUNNING
                                                          or CANCELLED, or FAILED
 
-An execution that has asked says at its end that it is over, whether it ever ran or not.
+An execution that has asked says at its end that it is over, whether it ever ran or not. A restarted
+one asks before its task runs come back: where it gets no slot, they stay in storage as they were.
 """
 
 from __future__ import annotations
@@ -14,9 +15,17 @@ from __future__ import annotations
 import msgspec
 
 from kestrapy.machine import endings, reports, transitions
-from kestrapy.machine.commands import ForceRun, SlotDenied, SlotGranted, SlotReleased, SlotWanted
+from kestrapy.machine.commands import (
+    ForceRun,
+    RestoringContinued,
+    SlotDenied,
+    SlotGranted,
+    SlotReleased,
+    SlotWanted,
+)
 from kestrapy.machine.entities import Entity, Execution, execution_key
 from kestrapy.machine.lists import ROOT
+from kestrapy.machine.restored import Restoring, restoring_key
 from kestrapy.machine.turn import Turn
 from kestrapy.model.state import State
 
@@ -27,11 +36,21 @@ replace = msgspec.structs.replace
 def run(turn: Turn, execution_id: str) -> None:
     """From here on it runs."""
     execution = turn.execution(execution_id)
+    if execution.restoring:
+        return _come_back(turn, execution)
     history = transitions.enter(transitions.EXECUTION, execution.history, State.RUNNING, turn.at)
     turn.put_execution(replace(execution, history=history, awaits="", waits_for=""))
     if execution.history.current is State.CREATED:
         reports.tell_started(turn, execution_id)
-    endings.advance(turn, execution_id, ROOT)
+    return endings.advance(turn, execution_id, ROOT)
+
+
+def _come_back(turn: Turn, execution: Execution) -> None:
+    """A restarted one: its task runs are unpacked from here on."""
+    turn.put_execution(replace(execution, awaits="", waits_for=""))
+    restoring = turn.need(restoring_key(execution.id), Restoring)
+    following = RestoringContinued(execution.id, restoring.restoring, restoring.step)
+    turn.emit(following, execution.id)
 
 
 def ask(turn: Turn, execution_id: str) -> None:
@@ -79,7 +98,7 @@ def denied(turn: Turn, command: SlotDenied) -> None:
         f" and its concurrency limit is {command.limit}"
     )
     if behavior == "QUEUE":
-        if execution.history.current is State.CREATED:
+        if execution.history.current in (State.CREATED, State.RESTARTED):
             _queue(turn, execution, f"{reason}; {command.ahead} wait before this one")
         return
     turn.put_execution(replace(execution, error=f"{reason}, with behavior {behavior}"))
@@ -89,7 +108,8 @@ def denied(turn: Turn, command: SlotDenied) -> None:
 def _queue(turn: Turn, execution: Execution, reason: str) -> None:
     history = transitions.enter(transitions.EXECUTION, execution.history, State.QUEUED, turn.at)
     turn.put_execution(replace(execution, history=history, waits_for=reason))
-    reports.tell_started(turn, execution.id)
+    if not execution.restoring:
+        reports.tell_started(turn, execution.id)
     turn.touch(execution.id)
 
 

@@ -9,7 +9,14 @@ import pytest
 
 from kestrapy.errors import Conflict
 from kestrapy.machine import pictures
-from kestrapy.machine.commands import KillRequested, RestoringContinued
+from kestrapy.machine.commands import (
+    KillRequested,
+    RestoringContinued,
+    SlotDenied,
+    SlotGranted,
+    SlotReleased,
+    SlotWanted,
+)
 from kestrapy.machine.entities import Ended
 from kestrapy.machine.outputs import ExecutionEvent, Job
 from kestrapy.machine.restored import RestoredPart, Restoring
@@ -17,6 +24,8 @@ from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
 from tests.machine_driver import (
     EXECUTION_ID,
+    FLOW_ID,
+    NAMESPACE,
     Document,
     Driver,
     flow,
@@ -386,3 +395,63 @@ def test_one_that_has_not_ended_is_refused() -> None:
     driver = Driver(document := flow(task("a"))).create()
     with pytest.raises(Conflict, match="has not ended, it is RUNNING"):
         restart(driver, document)
+
+
+# Slots
+
+GRANT = SlotGranted(EXECUTION_ID, NAMESPACE, FLOW_ID)
+
+
+def limited(behavior: str = "QUEUE", **properties: Any) -> tuple[Driver, Document]:
+    """One whose second task failed, restarted."""
+    limit = {"concurrency": {"limit": 1, "behavior": behavior}}
+    document = flow(task("a"), task("b"), **limit, **properties)
+    driver = Driver(document).create()
+    driver.tell(GRANT)
+    driver.run(b=["fail", "success"])
+    assert driver.ended == "FAILED" and len(driver.of(SlotReleased)) == 1
+    return restart(driver, document), document
+
+
+def test_a_restarted_execution_asks_for_its_slot_before_anything_of_it_runs() -> None:
+    driver, _ = limited()
+    assert driver.of(SlotWanted) == [SlotWanted(NAMESPACE, FLOW_ID, EXECUTION_ID, 1, 1, True)] * 2
+    assert driver.histories()[-1] == "RESTARTED" and driver.jobs == ["a", "b"]
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 4))
+    assert driver.histories()[-1] == "QUEUED" and "4 wait" in driver.snapshot().waits_for
+    assert driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 4)) == [], "said once"
+    driver.tell(GRANT, GRANT)
+    driver.run()
+    assert driver.ended == "SUCCESS" and driver.jobs == ["a", "b", "b"]
+    assert driver.histories()[3:] == ["RESTARTED", "QUEUED", "RUNNING", "SUCCESS"]
+    assert len(driver.of(SlotReleased)) == 2
+
+
+@pytest.mark.parametrize(
+    ("behavior", "state"), [("CANCEL", "CANCELLED"), ("FAIL", "FAILED"), ("QUEUE", "KILLED")]
+)
+def test_a_restarted_execution_without_a_slot_stays_as_it_was_and_can_be_restarted(
+    behavior: str, state: str
+) -> None:
+    driver, document = limited(behavior, afterExecution=[task("z")])
+    before = driver.stored().task_runs
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0))
+    if behavior == "QUEUE":
+        driver.tell(KillRequested(EXECUTION_ID))
+    driver.run()
+    assert driver.ended == state and driver.stored().task_runs == before
+    assert len(driver.of(SlotReleased)) == 2 and not any(
+        isinstance(it, Restoring) for it in driver.state.values()
+    )
+    restart(driver, document)
+    driver.tell(GRANT)
+    driver.run()
+    assert driver.ended == "SUCCESS" and driver.jobs[-2:] == ["b", "z"]
+
+
+def test_a_restarted_execution_is_killed_before_it_is_told_of_its_slot() -> None:
+    driver, _ = limited()
+    driver.tell(KillRequested(EXECUTION_ID))
+    assert driver.run().ended == "KILLED" and len(driver.of(SlotReleased)) == 2
+    driver.tell(GRANT)
+    assert len(driver.of(SlotReleased)) == 3, "it gives back what it does not want any more"
