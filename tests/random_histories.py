@@ -451,12 +451,19 @@ class History:
         ]
 
     def _steps(self) -> list[Command]:
-        """Of what is being restored: the fold has told itself to go on."""
+        """Of what is being restored: the fold has told itself to go on. Not where parts are missing,
+        or it waits for a slot, or for the end of a walk.
+        """
         return [
             RestoringContinued(key.removeprefix("r:"), it.restoring, it.step)
             for key, it in self.driver.state.items()
-            if isinstance(it, Restoring) and it.step > 0
+            if isinstance(it, Restoring) and it.step >= 0 and not it.until
+            if not self._awaits_slot(key.removeprefix("r:"))
         ]
+
+    def _awaits_slot(self, execution_id: str) -> bool:
+        execution = self.driver.state[execution_key(execution_id)]
+        return isinstance(execution, Execution) and execution.awaits == "slot"
 
     def _wanted(self, entity: object) -> list[Command]:
         if isinstance(entity, Execution) and entity.awaits == "flow":
