@@ -451,8 +451,8 @@ class History:
         ]
 
     def _steps(self) -> list[Command]:
-        """Of what is being restored: the fold has told itself to go on. Not where parts are missing,
-        or it waits for a slot, or for the end of a walk.
+        """Of what is being restored: the fold has told itself to go on. Not where parts are
+        missing, or it waits for a slot, or for the end of a walk.
         """
         return [
             RestoringContinued(key.removeprefix("r:"), it.restoring, it.step)

@@ -4,19 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 
 from kestrapy.adapters.sql.queries import SqlQueries
+from kestrapy.assembly.groups import CATCH_UP_TIMEOUT
+from kestrapy.assembly.parts import Parts
 from kestrapy.assembly.servers import TOPICS_TIMEOUT, parts_of
 from kestrapy.config import Settings
-from kestrapy.errors import LogUnavailable
+from kestrapy.errors import LogUnavailable, NotFound
+from kestrapy.language.flow import parse_flow
+from kestrapy.model.flow import Flow
 from kestrapy.ports.log import Message, SendError
+from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.many import Many
+from kestrapy.servers.restarts import Restarts, restarts_of
+
+_PARSED_FLOWS = 1000
 
 
 @contextmanager
 def opened_executions(settings: Settings, client: str) -> Iterator[Many]:
     """Raises LogUnavailable, StoreUnavailable."""
+    with _opened(parts_of(settings, client), settings) as many:
+        yield many
+
+
+@contextmanager
+def opened_restarts(settings: Settings, client: str) -> Iterator[tuple[Many, Restarts]]:
+    """With all flows, read up to now. Raises LogUnavailable, StoreUnavailable."""
     parts = parts_of(settings, client)
+    flows = FlowCatalogue(parts.log, parts.codec, parts.catalogue)
+
+    @lru_cache(_PARSED_FLOWS)
+    def flow(namespace: str, flow_id: str, revision: int) -> Flow:
+        found = flows.get(namespace, flow_id, revision)
+        if found is None:
+            raise NotFound(f"there is no revision {revision} of flow {namespace}.{flow_id}")
+        return parse_flow(found.source, parts.registry)
+
+    shared = parts.registry, parts.catalogue.shards, parts.clock, parts.entropy
+    try:
+        flows.catch_up(CATCH_UP_TIMEOUT)
+        with _opened(parts, settings) as many:
+            yield many, restarts_of(flow, *shared)
+    finally:
+        flows.close()
+
+
+@contextmanager
+def _opened(parts: Parts, settings: Settings) -> Iterator[Many]:
     queries, producer = SqlQueries(settings.store_url), parts.log.producer()
 
     def send(messages: Sequence[Message]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -11,14 +11,17 @@ import typer
 
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.errors import InputRefused, Problem, UserError
+from kestrapy.machine.commands import Command
 from kestrapy.model.flow import TENANT
 from kestrapy.model.state import State
-from kestrapy.ports.store import ExecutionSearch
+from kestrapy.ports.store import ExecutionSearch, StoredExecution
 from kestrapy.servers import many
-from kestrapy.servers.many import Order, Outcome
+from kestrapy.servers.many import Many, Order, Outcome
+from kestrapy.servers.restarts import Restarts, Revived
 
 app = typer.Typer(
-    help="Kill, pause and resume executions, or leave them alone; needs no webserver.",
+    help="Kill, pause, resume, restart and replay executions, or leave them alone; needs no"
+    " webserver.",
     no_args_is_help=True,
 )
 CLIENT = "execution"
@@ -92,6 +95,48 @@ def resume(
     """
     search = search_of(namespace, flow, state, label, started)
     tell("resumed", many.resume, ids, search, config)
+
+
+RevisionOption = Annotated[
+    int | None, typer.Option(min=1, help="Of the flow; left out: the one that each had.")
+]
+
+
+@app.command()
+def restart(
+    ids: IdsArgument = None,
+    revision: RevisionOption = None,
+    namespace: NamespaceOption = "",
+    flow: FlowOption = "",
+    state: StateOption = None,
+    started: StartedOption = "",
+    config: ConfigOption = None,
+) -> None:
+    """Run again what failed of ended executions, and what follows; with --revision as new ones.
+
+    Example: `kestrapy execution restart --namespace company.team --state FAILED`
+    """
+    search = search_of(namespace, flow, state, None, started)
+    revive("restarted", lambda by, it: by.restart(it, revision), ids, search, config)
+
+
+@app.command()
+def replay(
+    ids: IdsArgument = None,
+    revision: RevisionOption = None,
+    task_run: Annotated[
+        str, typer.Option("--task-run", metavar="ID", help="From this one on, of one execution.")
+    ] = "",
+    namespace: NamespaceOption = "",
+    flow: FlowOption = "",
+    state: StateOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Do again, as new executions, what executions did; their ids are printed."""
+    search = search_of(namespace, flow, state, None, "")
+    if task_run and len(ids or ()) != 1:
+        raise UserError("--task-run is of one execution: say its id, and no other")
+    revive("replayed", lambda by, it: by.replay(it, task_run, revision), ids, search, config)
 
 
 NameArgument = Annotated[
@@ -194,15 +239,54 @@ def tell(
     """Exit code 1 where all were refused. Raises UserError where it is not said which."""
     from kestrapy.assembly.executions import opened_executions
 
+    require_some(ids, search)
+    with opened_executions(settings_of(config), CLIENT) as executions:
+        ask(done, order, ids, search, executions)
+
+
+def revive(
+    done: str,
+    how: Callable[[Restarts, StoredExecution], Revived],
+    ids: list[str] | None,
+    search: ExecutionSearch,
+    config: ConfigOption,
+) -> None:
+    """As ``tell``. Of those that go on under a new id, that is printed."""
+    from kestrapy.assembly.executions import opened_restarts
+
+    require_some(ids, search)
+    with opened_restarts(settings_of(config), CLIENT) as (executions, restarts):
+
+        def order(stored: StoredExecution) -> Sequence[Command]:
+            revived = how(restarts, stored)
+            if revived.execution_id != stored.execution_id:
+                print(f"{stored.execution_id} goes on as {revived.execution_id}")
+            return revived.records
+
+        ask(done, executions.whole(order), ids, search, executions, restarts.new_id())
+
+
+def require_some(ids: list[str] | None, search: ExecutionSearch) -> None:
+    """Raises UserError where it is not said which."""
     everything = search == ExecutionSearch()
     if bool(ids) != everything:
         raise UserError("say which executions: their ids, or options such as --namespace")
-    with opened_executions(settings_of(config), CLIENT) as executions:
-        if ids:
-            steps: Iterable[Outcome] = [executions.by_ids(order, ids)]
-        else:
-            steps = executions.by_query(order, search)
-        *_, outcome = shown(done, steps)
+
+
+def ask(
+    done: str,
+    order: Order,
+    ids: list[str] | None,
+    search: ExecutionSearch,
+    executions: Many,
+    newest_id: str = "",
+) -> None:
+    """Exit code 1 where all were refused."""
+    if ids:
+        steps: Iterable[Outcome] = [executions.by_ids(order, ids)]
+    else:
+        steps = executions.by_query(order, search, newest_id)
+    *_, outcome = shown(done, steps)
     for execution_id, reason in outcome.refused.items():
         print(f"{execution_id}: {reason}", file=sys.stderr)
     if left := outcome.refused_count - len(outcome.refused):

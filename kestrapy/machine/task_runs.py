@@ -58,6 +58,8 @@ KILL_AGAIN = 5_000
 
 STARTER = (("trigger", "executionId"), ("trigger", "flowId"), ("trigger", "namespace"))
 """What a job of a subflow carries of the execution that started it: its files are within reach."""
+ORIGINAL = (("execution", "originalId"),)
+"""What a job of a replay carries: files of the execution that was replayed are within reach too."""
 
 replace = msgspec.structs.replace
 _encode_text = msgspec.json.Encoder().encode
@@ -189,8 +191,11 @@ def _job_of(turn: Turn, run: TaskRun) -> Job:
     if run.asks:
         task, reads = _evaluation(plan, run), plan.evaluation_reads(run.task_id)
         text = _encode_text(task).decode()
-    if turn.content(run.execution_id).parent is not None:
+    content = turn.content(run.execution_id)
+    if content.parent is not None:
         reads = reads._replace(names=tuple(sorted({*reads.names, *STARTER})))
+    if content.lineage is not None and content.lineage.original_id != run.execution_id:
+        reads = reads._replace(names=tuple(sorted({*reads.names, *ORIGINAL})))
     variables = variables_of(turn, execution, plan, reads, run)
     return Job(
         task_run_id=run.id,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from kestrapy.errors import Conflict, KestrapyError, NotFound
 from kestrapy.machine.commands import Command, KillRequested, PauseRequested, ResumeRequested
+from kestrapy.model.ids import time_of
 from kestrapy.model.state import State
 from kestrapy.ports.log import Message
 from kestrapy.ports.store import ExecutionSearch, Queries, StoredExecution
@@ -18,6 +19,8 @@ from kestrapy.servers.router import Router
 
 BATCH = 200
 """Executions that are read, and told, at a time."""
+MOST_BYTES = 4_000_000
+"""After which those of a batch are sent that there are: a restart has all of an execution."""
 REFUSALS_TOLD = 100
 """Of those that were refused, the first so many are named."""
 
@@ -84,28 +87,53 @@ class Many:
             self._tell(order, [found[it] for it in batch if it in found], outcome)
         return outcome
 
-    def by_query(self, order: Order, search: ExecutionSearch) -> Iterator[Outcome]:
-        """All that a search finds, in the order of their ids; pages and order don't count. -> after
-        each batch how far it is; the last one says it all.
+    def by_query(
+        self, order: Order, search: ExecutionSearch, newest_id: str = ""
+    ) -> Iterator[Outcome]:
+        """All that a search finds, in the order of their ids; pages and order don't count.
+        newest_id: where the order makes executions, none counts whose id is as young as this one,
+        so that it does not meet its own. -> after each batch how far it is; the last one says it
+        all.
         """
         outcome, above = Outcome(), ""
         while batch := self._queries.heads(search, above, BATCH):
-            self._tell(order, batch, outcome)
+            older = [it for it in batch if not newest_id or _is_older(it.execution_id, newest_id)]
+            self._tell(order, older, outcome)
             above = batch[-1].execution_id
             yield outcome
         yield outcome
 
+    def whole(self, order: Order) -> Order:
+        """The same, given an execution with its task runs."""
+
+        def of_head(stored: StoredExecution) -> Sequence[Command]:
+            found = self._queries.execution(stored.execution_id)
+            if found is None:
+                raise NotFound(f"there is no execution {stored.execution_id}")
+            return order(found)
+
+        return of_head
+
     def _tell(self, order: Order, batch: Sequence[StoredExecution], outcome: Outcome) -> None:
         messages: list[Message] = []
-        told = 0
+        told = size = 0
         for stored in batch:
             try:
                 commands = order(stored)
             except KestrapyError as error:
                 outcome.refuse(stored.execution_id, str(error))
                 continue
-            messages += [self._router.message(it) for it in commands]
+            for command in commands:
+                messages.append(self._router.message(command))
+                size += len(messages[-1].value or b"")
             told += 1
+            if size > MOST_BYTES:
+                self._send(messages)
+                messages, size = [], 0
         if messages:
             self._send(messages)
         outcome.count += told
+
+
+def _is_older(execution_id: str, newest_id: str) -> bool:
+    return time_of(execution_id) < time_of(newest_id)

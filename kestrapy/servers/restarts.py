@@ -17,7 +17,10 @@ from kestrapy.machine import pictures
 from kestrapy.machine.commands import Command, ExecutionSubmitted, TaskRunMarked, TriggerFired
 from kestrapy.machine.flowables import RESUMED
 from kestrapy.model.flow import Flow
+from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.registry import Registry
 from kestrapy.model.state import State
+from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.store import StoredExecution
 
 Inputs = Callable[[Flow, str], Mapping[str, Any]]
@@ -103,6 +106,28 @@ class Restarts:
 
     def _plan(self, stored: StoredExecution, revision: int | None = None) -> Plan:
         return self.plan(stored.namespace, stored.flow_id, revision or stored.flow_revision)
+
+
+def restarts_of(
+    flow: Callable[[str, str, int], Flow],
+    registry: Registry,
+    shards: int,
+    clock: Clock,
+    entropy: Entropy,
+) -> Restarts:
+    """flow: of a namespace, in a revision; raises NotFound. shards: among which new executions are
+    spread.
+    """
+
+    def plan(namespace: str, flow_id: str, revision: int) -> Plan:
+        found = flow(namespace, flow_id, revision)
+        return Plan(msgspec.structs.replace(found, revision=revision), registry)
+
+    def new_id() -> str:
+        token = entropy.token()
+        return derive_execution_id(int(token, 16) % shards, clock.wall(), token)
+
+    return Restarts(plan, new_id, entropy.token)
 
 
 def _submitted(stored: StoredExecution, plan: Plan, new_id: str, inputs: str) -> ExecutionSubmitted:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.acceptance.cluster import BASIC, Cluster
+from tests.acceptance.command_line import kestrapy
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.external]
 
@@ -93,3 +94,26 @@ def test_a_restart_a_replay_and_changed_states(cluster: Cluster) -> None:
 
     changed = post(cluster, fresh["id"], "change-status", params={"status": "WARNING"})
     assert changed.json()["state"]["current"] == "WARNING"
+
+
+def test_restarts_and_replays_by_the_command_line_and_of_many(cluster: Cluster) -> None:
+    ids = [cluster.api.submit("acceptance", "again") for _ in range(2)]
+    for each in ids:
+        ended(cluster, each, "FAILED")
+    config = cluster.config_file
+    told = kestrapy("execution", "restart", ids[0], config=config)
+    assert (told.code, told.out) == (0, "1 will be restarted, 0 refused\n"), told.error
+    restarted = ended(cluster, ids[0], "SUCCESS")
+    refused = kestrapy("execution", "restart", *ids[:1], config=config)
+    assert refused.code == 1 and "nothing of execution" in refused.error
+
+    last = restarted["taskRunList"][-1]["id"]
+    told = kestrapy("execution", "replay", ids[0], "--task-run", last, config=config)
+    first, _, new_id = told.out.splitlines()[0].partition(" goes on as ")
+    assert first == ids[0]
+    assert ended(cluster, new_id, "SUCCESS")["originalId"] == ids[0]
+
+    url = f"{cluster.api.url}/api/v1/main/executions/restart/by-query"
+    answer = httpx.post(url, params={"namespace": "acceptance", "state": "FAILED"}, timeout=30)
+    assert answer.json() == {"count": 1}
+    ended(cluster, ids[1], "SUCCESS")

@@ -20,6 +20,7 @@ from kestrapy.servers.webserver.executions import ExecutionEndpoints
 from kestrapy.servers.webserver.flows import FlowEndpoints
 from kestrapy.servers.webserver.logs import LogEndpoints
 from kestrapy.servers.webserver.many_executions import ManyEndpoints
+from kestrapy.servers.webserver.many_restarts import ManyRestartEndpoints
 from kestrapy.servers.webserver.namespaces import NamespaceEndpoints
 from kestrapy.servers.webserver.restarts import RestartEndpoints
 from kestrapy.servers.webserver.submission import SubmissionEndpoint
@@ -53,6 +54,7 @@ def build_app(given: WebDependencies) -> FastAPI:
     for endpoints in (
         FlowEndpoints(web),
         ManyEndpoints(web),
+        ManyRestartEndpoints(web),
         RestartEndpoints(web),
         ExecutionEndpoints(web),  # its paths come before that which starts a flow
         SubmissionEndpoint(web),

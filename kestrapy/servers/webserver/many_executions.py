@@ -18,6 +18,7 @@ from kestrapy.servers.webserver.parameters import (
     epoch_ms,
     parse_labels,
 )
+from kestrapy.servers.webserver.restarts import restarts_by
 from kestrapy.servers.webserver.resuming import Resuming
 from kestrapy.servers.webserver.web import Web
 
@@ -30,10 +31,12 @@ class ManyEndpoints:
     def __init__(self, web: Web):
         self._web = web
         self._many = Many(web.queries, web.router, web.sender.send_all)
+        restarts = restarts_by(web)
         self._orders: Mapping[str, tuple[str, Order]] = {
             "kill": ("DELETE", many.kill),
             "pause": ("POST", many.pause),
             "resume": ("POST", Resuming(web).without_inputs),
+            "restart": ("POST", self._many.whole(lambda it: restarts.restart(it).records)),
         }
 
     def router(self) -> APIRouter:
@@ -65,7 +68,7 @@ class ManyEndpoints:
 
     def _by_ids(self, verb: str, order: Order) -> Any:
         def by_ids(ids: Ids, _query: Annotated[Parameters, Query()]) -> Response:
-            return _answer(verb, self._many.by_ids(order, ids))
+            return answer_many(verb, self._many.by_ids(order, ids))
 
         by_ids.__doc__ = (
             f"The same as `{verb}` of one execution, for all of these ids. What fits is done;"
@@ -75,8 +78,8 @@ class ManyEndpoints:
 
     def _by_query(self, verb: str, order: Order) -> Any:
         def by_query(query: Annotated[ManyParameters, Query()]) -> Response:
-            *_, outcome = self._many.by_query(order, _search(query))
-            return _answer(verb, outcome)
+            *_, outcome = self._many.by_query(order, search_of(query))
+            return answer_many(verb, outcome)
 
         by_query.__doc__ = (
             f"The same as `{verb}` of one execution, for all that a search finds, in batches."
@@ -85,7 +88,7 @@ class ManyEndpoints:
         return by_query
 
 
-def _search(query: ManyParameters) -> ExecutionSearch:
+def search_of(query: ManyParameters) -> ExecutionSearch:
     return ExecutionSearch(
         namespace=query.namespace,
         flow_id=query.flow_id,
@@ -96,7 +99,7 @@ def _search(query: ManyParameters) -> ExecutionSearch:
     )
 
 
-def _answer(verb: str, outcome: Outcome) -> Response:
+def answer_many(verb: str, outcome: Outcome) -> Response:
     """400 where nothing could be done, as Kestra answers."""
     document: dict[str, Any] = {"count": outcome.count}
     if outcome.refused_count:

@@ -107,6 +107,24 @@ class StatusParameters(Parameters):
     status: State = Field(description="The state that it is to have.")
 
 
+class ReplaysParameters(Parameters):
+    latest_revision: bool = Field(
+        False, description="With the flow's latest revision; else each with its own."
+    )
+
+
+class ReplaysSearchParameters(ManyParameters, ReplaysParameters):
+    """Replays of what a search finds."""
+
+
+class NewStatusParameters(Parameters):
+    new_status: State = Field(description="The state that they are to have.")
+
+
+class NewStatusSearchParameters(ManyParameters, NewStatusParameters):
+    """Another state for what a search finds."""
+
+
 class StateBody(Parameters):
     """A task run, and the state that it is to have."""
 

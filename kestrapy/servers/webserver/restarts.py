@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from kestrapy.language.plan import Plan
-from kestrapy.model.ids import derive_execution_id
+from kestrapy.model.flow import Flow
 from kestrapy.ports.store import StoredExecution
-from kestrapy.servers.restarts import Restarts, Revived
+from kestrapy.servers.restarts import Restarts, Revived, restarts_of
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.executions import ExecutionEndpoints
 from kestrapy.servers.webserver.parameters import (
@@ -28,11 +26,18 @@ TAKEN_UP_TIMEOUT = 2.0
 """Seconds for the news that an execution was taken up again."""
 
 
+def restarts_by(web: Web) -> Restarts:
+    def flow(namespace: str, flow_id: str, revision: int) -> Flow:
+        return web.parsed(web.revision(namespace, flow_id, revision))
+
+    return restarts_of(flow, web.registry, web.catalogue.shards, web.clock, web.entropy)
+
+
 class RestartEndpoints:
     def __init__(self, web: Web):
         self._web = web
         self._executions = ExecutionEndpoints(web)
-        self._restarts = Restarts(self._plan, self._new_id, web.entropy.token)
+        self._restarts = restarts_by(web)
 
     def router(self) -> APIRouter:
         router = APIRouter(tags=["executions"])
@@ -112,12 +117,3 @@ class RestartEndpoints:
         if stored is None:  # none of it yet, or it was out of date: then nothing comes of it
             return answer({"message": f"asked for; see execution {revived.execution_id}"}, 202)
         return answer(self._web.stored_json(stored))
-
-    def _plan(self, namespace: str, flow_id: str, revision: int) -> Plan:
-        flow = self._web.parsed(self._web.revision(namespace, flow_id, revision))
-        return Plan(msgspec.structs.replace(flow, revision=revision), self._web.registry)
-
-    def _new_id(self) -> str:
-        token = self._web.entropy.token()
-        shard = int(token, 16) % self._web.catalogue.shards
-        return derive_execution_id(shard, self._web.clock.wall(), token)

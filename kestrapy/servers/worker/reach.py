@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -74,18 +74,21 @@ class Reach:
 
 
 def reach_of_run(
-    blobs: Blobs, namespace: str, flow_id: str, execution_id: str, trigger: Any
+    blobs: Blobs, namespace: str, flow_id: str, execution_id: str, variables: Mapping[str, Any]
 ) -> Reach:
-    """A task's own execution and namespace; to read, also the execution that started its own.
+    """A task's own execution and namespace; to read, also the execution that started its own, and
+    the first one of which its own is a replay.
 
-    trigger: the variable of that name, as far as the job has it.
+    variables: of the job, as many as it has.
     """
     own = execution_folder(namespace, flow_id, execution_id)
-    match trigger:
+    readable: tuple[str, ...] = ()
+    match variables.get("trigger"):
         case {"executionId": str(starter), "namespace": str(of), "flowId": str(flow)}:
-            readable: tuple[str, ...] = (execution_folder(of, flow, starter),)
-        case _:
-            readable = ()
+            readable += (execution_folder(of, flow, starter),)
+    match variables.get("execution"):
+        case {"originalId": str(original)} if original != execution_id:
+            readable += (execution_folder(namespace, flow_id, original),)
     shared = tuple(
         of(namespace)
         for of in (namespace_files, namespace_pairs, namespace_states, namespace_caches)

@@ -99,9 +99,8 @@ class RunContext:
         self.attempt = job.attempt
         self.epoch = job.epoch
         self._tools = tools
-        trigger = job.variables.get("trigger")
         self.blobs: Blobs = reach_of_run(
-            tools.blobs, job.namespace, job.flow_id, job.execution_id, trigger
+            tools.blobs, job.namespace, job.flow_id, job.execution_id, job.variables
         )
         self.shared: Blobs = reach_of_namespaces(tools.blobs)
         self._killable = _KillableLauncher(tools.launcher)

@@ -7,12 +7,14 @@ at once where an input ``end`` is given; a kill ends it KILLED.
 from __future__ import annotations
 
 import threading
+from queue import Queue
 from typing import Any
 
 import msgspec
 
 from kestrapy.machine import admission
 from kestrapy.machine.commands import (
+    ExecutionRestored,
     ExecutionSubmitted,
     FlowSaveRequested,
     KillRequested,
@@ -48,7 +50,7 @@ class StandIn:
             self._reader.assign({Partition(topic, it): 0 for it in range(topics.shards)})
         self._flows: dict[str, Entity] = {}
         self.kills: list[KillRequested] = []
-        self._submitted: dict[str, ExecutionSubmitted] = {}
+        self.submitted: dict[str, ExecutionSubmitted] = {}
         self._number = 0
         self.task_state = State.RUNNING
         """In which the one task run of each execution stands."""
@@ -56,6 +58,7 @@ class StandIn:
         """In which each execution stands until it ends."""
         self.paused: list[str] = []
         self.resumed: dict[str, Any] = {}
+        self.restored: Queue[ExecutionRestored] = Queue()
         self._goes = threading.Event()
         self._goes.set()
         self._stands = threading.Event()
@@ -103,7 +106,7 @@ class StandIn:
                     if not isinstance(output, SettingChanged):  # every shard's; there is none
                         self.send(output)
             case ExecutionSubmitted():
-                self._submitted[command.execution_id] = command
+                self.submitted[command.execution_id] = command
                 self._event(command.execution_id, State.CREATED)
                 self._task_run(command.execution_id)
                 self._event(command.execution_id, *_UP_TO_RUNNING[:-1], self.state)
@@ -114,12 +117,14 @@ class StandIn:
             case ResumeRequested():
                 self.resumed[command.execution_id] = msgspec.json.decode(command.inputs)
                 self.end(command.execution_id)
+            case ExecutionRestored():
+                self.restored.put(command)
             case KillRequested():
                 self.kills.append(command)
                 self.end(command.execution_id, State.KILLED)
 
     def _event(self, execution_id: str, *states: State) -> None:
-        submitted = self._submitted[execution_id]
+        submitted = self.submitted[execution_id]
         snapshot = ExecutionSnapshot(
             state=states[-1],
             histories=[StateChange(state, 1000 + place) for place, state in enumerate(states)],
@@ -151,7 +156,7 @@ class StandIn:
             worker_id="w1",
             epoch=1,
         )
-        self._send_event(self._submitted[execution_id], task_run=snapshot)
+        self._send_event(self.submitted[execution_id], task_run=snapshot)
 
     def _send_event(self, submitted: ExecutionSubmitted, **what: Any) -> None:
         self._number += 1

@@ -4,33 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 import typer
 
 from kestrapy.assembly import executions
-from kestrapy.cli.execution import check_name, epoch_ms, search_of, tell
+from kestrapy.cli.execution import (
+    check_name,
+    epoch_ms,
+    replay,
+    restart,
+    revive,
+    search_of,
+    tell,
+)
 from kestrapy.errors import InputRefused, UserError
 from kestrapy.model.state import State
-from kestrapy.ports.store import ExecutionSearch
+from kestrapy.ports.store import ExecutionSearch, StoredExecution
 from kestrapy.servers import many
 from kestrapy.servers.many import Outcome
+from kestrapy.servers.restarts import Revived
+
+SEARCH = ExecutionSearch()
 
 
 class Told:
     """Answers as Many does, where all of some ids are refused."""
 
+    orders: ClassVar[list[Any]] = []
+
     def __init__(self, *refused: str):
         self._refused = refused
 
-    def by_ids(self, _order: Any, ids: Sequence[str]) -> Outcome:
+    def whole(self, order: Any) -> Any:
+        return order
+
+    def by_ids(self, order: Any, ids: Sequence[str]) -> Outcome:
+        self.orders.append(order)
         outcome = Outcome(len(ids) - len(self._refused))
         for each in self._refused:
             outcome.refuse(each, "because")
         return outcome
 
-    def by_query(self, _order: Any, _search: ExecutionSearch) -> Iterator[Outcome]:
+    def by_query(self, _order: Any, _search: ExecutionSearch, _newest: str) -> Iterator[Outcome]:
         yield Outcome(2)
         yield Outcome(3)
 
@@ -42,7 +60,12 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Any:
         def opened(*_: Any) -> Iterator[Told]:
             yield answers
 
+        @contextmanager
+        def opened_restarts(*_: Any) -> Iterator[tuple[Told, Any]]:
+            yield answers, SimpleNamespace(new_id=str)
+
         monkeypatch.setattr(executions, "opened_executions", opened)
+        monkeypatch.setattr(executions, "opened_restarts", opened_restarts)
 
     return answer_as
 
@@ -70,10 +93,28 @@ def test_either_ids_or_a_search(told: Any, ids: list[str], namespace: str) -> No
         tell("killed", many.kill, ids, ExecutionSearch(namespace), None)
 
 
+def test_what_goes_on_under_a_new_id_is_told(told: Any, capsys: Any) -> None:
+    told(Told())
+    one = cast(StoredExecution, SimpleNamespace(execution_id="a"))
+    for new_id, expected in (("a", ""), ("b", "a goes on as b\n")):
+        revive("replayed", lambda _, it, new=new_id: Revived(new, []), ["a"], SEARCH, None)
+        Told.orders.pop()(one)
+        assert capsys.readouterr().out == "1 will be replayed, 0 refused\n" + expected
+
+
+def test_a_replay_from_a_task_run_is_of_one_execution() -> None:
+    for ids in ([], ["a", "b"]):
+        with pytest.raises(UserError, match="--task-run is of one execution"):
+            replay(ids, task_run="a-1", namespace="company")
+    with pytest.raises(UserError, match="say which executions"):
+        restart([])
+
+
 def test_options_make_a_search() -> None:
     found = search_of("n", "f", [State.RUNNING], ["a:b:c"], "2026-01-01T00:00:00Z/")
     assert (found.namespace, found.flow_id, found.states) == ("n", "f", (State.RUNNING,))
     assert (found.labels, found.start, found.end) == ((("a", "b:c"),), 1_767_225_600_000, None)
+    assert search_of("", "", None, None, "") == SEARCH, "nothing is said"
     assert epoch_ms("1970-01-01T01:00:00.5+01:00") == 500
 
 

@@ -455,3 +455,19 @@ def test_a_restarted_execution_is_killed_before_it_is_told_of_its_slot() -> None
     assert driver.run().ended == "KILLED" and len(driver.of(SlotReleased)) == 2
     driver.tell(GRANT)
     assert len(driver.of(SlotReleased)) == 3, "it gives back what it does not want any more"
+
+
+# Files
+
+
+def test_a_job_of_a_replay_names_the_execution_whose_files_it_may_read() -> None:
+    document = flow(task("a"), task("b"))
+    driver = ended(document)
+    parts = pictures.replay(driver.stored(), plan_of(document), "r1", f"{EXECUTION_ID}-1", NEW_ID)
+    driver.restore(parts).run()
+    *before, last = [msgspec.json.decode(it.variables) for it in driver.of(Job)]
+    assert last == {"execution": {"originalId": EXECUTION_ID}}
+    assert before == [{}, {}], "of no other: nothing more is within its reach"
+    driver = ended(document, b=["fail"])
+    restart(driver, document).run()
+    assert {it.variables for it in driver.of(Job)} == {"{}"}

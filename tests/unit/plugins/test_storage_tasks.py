@@ -281,6 +281,18 @@ def test_others_files_are_out_of_reach(bench: Bench, uri: str) -> None:
         assert "out of this task's reach" in error or "is no URI" in error
 
 
+def test_files_of_the_execution_that_was_replayed_can_be_read_and_not_changed(
+    bench: Bench,
+) -> None:
+    uri = given(bench, b"12", f"{OWN.removesuffix('execution')}first/tasks/x")
+    assert "out of this task's reach" in bench.refusal(f"{STORAGE}.Size", uri=uri)
+    bench.variables["execution"] = {"originalId": "first"}
+    assert bench.done(f"{STORAGE}.Size", uri=uri) == {"size": 2}
+    assert "out of this task's reach" in bench.refusal(f"{STORAGE}.Delete", uri=uri)
+    other = given(bench, b"12", uri.replace("/executions/", "/executions/x"))
+    assert "out of this task's reach" in bench.refusal(f"{STORAGE}.Size", uri=other)
+
+
 def test_namespace_files_are_within_reach(bench: Bench) -> None:
     uri = given(bench, b"12", "kestra:///_files/company.team/scripts/a.py")
     assert bench.done(f"{STORAGE}.Size", uri=uri) == {"size": 2}

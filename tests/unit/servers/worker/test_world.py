@@ -33,7 +33,7 @@ def world(tmp_path: Path) -> WorkerWorld:
     Pairs(blobs, "company", 0).put("up", Pair({"field": 1}, "JSON"))
     Pairs(blobs, "company.team", 0).put("own", Pair(2, "NUMBER"))
     Pairs(blobs, "other", 0).put("far", Pair("x", "STRING"))
-    reach = reach_of_run(blobs, "company.team", "flow", "one", None)
+    reach = reach_of_run(blobs, "company.team", "flow", "one", {})
     shared = reach_of_namespaces(blobs)
     return WorkerWorld(reach, shared, "company.team", SystemClock(), SystemEntropy())
 
