@@ -274,7 +274,7 @@ class Referee:
         live = {it.id for it in _of(driver, Execution)}
         live |= {it.execution_id for it in _of(driver, Sweep) if it.kind == FORGET}
         for key, entity in driver.state.items():
-            if key[0] in "ctiso":
+            if key[0] in "actiso":
                 assert key[2:].partition("-")[0] in live, f"{key} of no live execution"
             if key[0] in "lvhb":
                 assert key[2:].partition(":")[0] in live, f"{key} of no live execution"

@@ -33,6 +33,11 @@ ASKED: list[list[Document]] = [
         },
     ],
 ]
+ASSERTED = [
+    *("{{ outputs.t1.value ?? false }}", "{{ inputs.n ?? 0 }}", "{{ outputs.t2.value }}"),
+    *("false", "{{ labels.k is not defined }}"),
+]
+TIMES = ["PT0S", "PT0.001S", "PT1S", "PT10M"]
 DEEDS: list[Document] = [
     *({"type": "exit", "state": it} for it in ("KILLED", "FAILED", "SUCCESS", "CANCELED")),
     {"type": "labels", "labels": {"k": "{{ taskrun.id }}"}},
@@ -82,9 +87,26 @@ class FlowMaker:
         if self._chance(0.2):
             behavior = self._random.choice(["QUEUE", "QUEUE", "CANCEL", "FAIL"])
             properties["concurrency"] = {"limit": 2, "behavior": behavior}
+        if self._chance(0.2):
+            properties["sla"] = [self._sla() for _ in range(self._random.randint(1, 2))]
+        if self._chance(0.1):
+            properties["checks"] = [self._check()]
         if self._chance(0.05):
             properties["disabled"] = True
         return flow(*self._children(0), **properties)
+
+    def _sla(self) -> Document:
+        behavior = self._random.choice(["FAIL", "CANCEL", "NONE", "NONE"])
+        kept: Document = {"id": "s", "behavior": behavior, "labels": {"k": "v"}}
+        if self._chance(0.5):
+            return {**kept, "type": "MAX_DURATION", "duration": self._random.choice(TIMES)}
+        asserted = self._random.choice(ASSERTED)
+        return {**kept, "type": "EXECUTION_ASSERTION", "assert": asserted}
+
+    def _check(self) -> Document:
+        behavior = self._random.choice(["BLOCK", "FAIL", "CREATE", "CREATE"])
+        condition = self._random.choice(["{{ (inputs.n ?? 0) < 5 }}", "true", "false"])
+        return {"condition": condition, "message": "m", "behavior": f"{behavior}_EXECUTION"}
 
     def _listener(self) -> Document:
         return {"tasks": self._children(3), "conditions": self._random.choice(ASKED)}

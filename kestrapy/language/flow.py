@@ -12,7 +12,7 @@ from kestrapy.language.dashed_references import check_references
 from kestrapy.language.fields import Fields, unique
 from kestrapy.language.flow_inputs import read_inputs
 from kestrapy.language.flow_outputs import read_outputs
-from kestrapy.language.flow_policies import read_concurrency
+from kestrapy.language.flow_policies import read_checks, read_concurrency, read_slas
 from kestrapy.language.flow_tasks import Reading, read_block, read_retry
 from kestrapy.language.flow_triggers import read_triggers
 from kestrapy.language.for_each_item import step_ids
@@ -33,11 +33,7 @@ RESERVED_IDS = (
 """They are parts of the REST API's paths, where flows' ids stand too."""
 FLOW_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 NAMESPACE = re.compile(r"[a-z0-9][a-z0-9._-]*")
-NOT_YET = (
-    "checks",
-    "sla",
-    "updated",
-)
+NOT_YET = ("updated",)
 """Properties of a flow that Kestra knows."""
 
 
@@ -100,6 +96,8 @@ def _read(fields: Fields, reading: Reading, source: str) -> Flow:
         listeners=read_listeners(fields, reading),
         retry=read_retry(fields),
         concurrency=read_concurrency(fields),
+        sla=read_slas(fields),
+        checks=read_checks(fields),
         triggers=read_triggers(fields, reading),
         worker_group=reading.declared.flow,
         source=source,

@@ -44,14 +44,15 @@ class Planned:
 class Plan:
     """The tasks of a flow by id, children included. Immutable; made once for a revision.
 
-    variables_text: the flow's variables as a JSON object. output_reads: what its outputs read.
-    Every method raises NotFound for an id that the flow does not have.
+    variables_text: the flow's variables as a JSON object. output_reads, check_reads: what its
+    outputs and checks read. Every method raises NotFound for an id that the flow does not have.
     """
 
     def __init__(self, flow: Flow, registry: Registry):
         self.flow = flow
         self._kinds = registry.tasks
         self.variables_text = msgspec.json.encode(flow.variables).decode()
+        self.check_reads = reads_of([check.condition for check in flow.checks])
         self.output_reads = reads_of([output.value for output in flow.outputs])
         self._planned = {each.task.id: each for each in self._level(flow, "", 0, flow.retry)}
         lists: dict[tuple[str, str], list[Task]] = {}

@@ -10,15 +10,11 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import ExpressionError, FlowRefused, InputRefused
+from kestrapy.language.checks import failed_checks, most_severe
 from kestrapy.language.inputs import hide_secrets, resolve_inputs, undeclared
 from kestrapy.language.reads import Reads
 from kestrapy.language.values import offending_label
-from kestrapy.machine import (
-    endings,
-    halts,
-    reports,
-    slots,
-)
+from kestrapy.machine import endings, flowables, halts, reports, slas, slots
 from kestrapy.machine.commands import (
     ExecutionCreated,
     ExecutionDue,
@@ -33,12 +29,18 @@ from kestrapy.machine.entities import (
     execution_key,
     kill_note_key,
 )
-from kestrapy.machine.outputs import LogEntry, Refusal
+from kestrapy.machine.fold_world import FoldWorld
+from kestrapy.machine.log_lines import say
+from kestrapy.machine.outputs import Refusal
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import CORRELATION_ID, Flow
 from kestrapy.model.state import State, begin
 
+FIRST_CHECK = 100
+"""The sequence of the first check's line in the log of an execution."""
+LEVELS = {"ERROR": "ERROR", "WARNING": "WARN"}
+"""Of a check's line, by its style; INFO where none is here."""
 LEFT_OUT_TOLD = 20
 """Lines, at most, about inputs that a flow does not declare."""
 
@@ -127,6 +129,20 @@ def due(turn: Turn, command: ExecutionDue) -> None:
     if execution.awaits == "date":
         turn.put_execution(replace(execution, awaits=""))
         begin_in_time(turn, execution.id)
+    elif execution.killing:  # it ends anyhow
+        turn.put_execution(replace(execution, due=0))
+    else:
+        _slas_due(turn, execution.id)
+
+
+def _slas_due(turn: Turn, execution_id: str) -> None:
+    ended = slas.due(turn, execution_id)
+    if ended is None:
+        return
+    if turn.execution(execution_id).history.current in endings.NOT_BEGUN:
+        return endings.end(turn, execution_id, ended)
+    flowables.stop(turn, execution_id, ended)
+    endings.kill_rest(turn, execution_id)
 
 
 def _start(turn: Turn, execution_id: str) -> None:
@@ -154,10 +170,29 @@ def _start(turn: Turn, execution_id: str) -> None:
         content_key(execution_id),
         replace(content, inputs=inputs, labels=labels, requested=None, job_requested=None),
     )
+    slas.start(turn, execution_id)
+    if flow.checks and not _pass_checks(turn, execution_id):
+        return
     if flow.concurrency is not None:
         slots.ask(turn, execution_id)
     else:
         slots.run(turn, execution_id)
+
+
+def _pass_checks(turn: Turn, execution_id: str) -> bool:
+    """Whether it may run. Who asked for it was told already, where there was somebody to tell."""
+    execution = turn.execution(execution_id)
+    plan = turn.plan(execution)
+    variables = variables_of(turn, execution, plan, plan.check_reads, None)
+    failed = failed_checks(plan.flow, variables, FoldWorld(turn.at, execution_id))
+    for number, check in enumerate(failed):
+        level = LEVELS.get(check.style, "INFO")
+        say(turn, execution, FIRST_CHECK + number, level, f"check failed: {check.message}")
+    if most_severe(failed) in ("", "CREATE_EXECUTION"):
+        return True
+    reason = "; ".join(check.message for check in failed)
+    _refuse(turn, execution_id, f"checks failed: {reason}")
+    return False
 
 
 def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow) -> str:
@@ -170,26 +205,8 @@ def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow
     variables = variables_of(turn, execution, turn.plan(execution), reads, None)
     typed = msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
     for number, problem in enumerate(undeclared(flow, given)[:LEFT_OUT_TOLD]):
-        _warn(turn, execution, number, f"{problem.message}: it is left out")
+        say(turn, execution, number, "WARN", f"{problem.message}: it is left out")
     return typed
-
-
-def _warn(turn: Turn, execution: Execution, sequence: int, message: str) -> None:
-    """A log line of the execution, of none of its task runs."""
-    entry = LogEntry(
-        execution_id=execution.id,
-        task_run_id="",
-        epoch=0,
-        attempt=0,
-        sequence=sequence,
-        at=turn.at,
-        level="WARN",
-        message=message,
-        namespace=execution.namespace,
-        flow_id=execution.flow_id,
-        task_id="",
-    )
-    turn.emit(entry, execution.id)
 
 
 def _hide_secrets(turn: Turn, execution: Execution, content: Content) -> None:

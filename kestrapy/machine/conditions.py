@@ -9,6 +9,7 @@ from kestrapy.language.expression import render_value
 from kestrapy.language.reads import reads_of
 from kestrapy.language.values import is_true
 from kestrapy.machine.entities import Execution
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import Condition
@@ -27,7 +28,7 @@ def is_met(turn: Turn, execution: Execution, expression: str) -> bool | str:
     plan = turn.plan(execution)
     variables = variables_of(turn, execution, plan, reads_of(expression), None)
     try:
-        return is_true(render_value(expression, variables))
+        return is_true(render_value(expression, variables, FoldWorld(turn.at, execution.id)))
     except ExpressionError as error:
         return str(error)
 

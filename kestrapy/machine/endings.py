@@ -12,7 +12,7 @@ import msgspec
 from kestrapy.errors import ExpressionError
 from kestrapy.language.outputs import resolve_outputs
 from kestrapy.language.plan import LISTENERS
-from kestrapy.machine import blocks, conditions, halts, reports, sweeps, transitions
+from kestrapy.machine import blocks, conditions, halts, reports, slas, sweeps, transitions
 from kestrapy.machine.commands import (
     ExecutionEnded,
     ExecutionSubmitted,
@@ -47,6 +47,7 @@ replace = msgspec.structs.replace
 
 def advance(turn: Turn, execution_id: str, owner: int) -> None:
     turn.touch(execution_id)
+    slas.judge(turn, execution_id)
     ended = blocks.advance(turn, execution_id, owner)
     execution = turn.execution(execution_id)
     if ended is None:
@@ -175,6 +176,7 @@ def _forget(turn: Turn, execution_id: str) -> None:
         turn.emit(over, execution_id)
     turn.touch(execution_id)
     turn.close(execution_id)
+    slas.forget(turn, execution_id)
     turn.drop(content_key(execution_id))
     kept = RESTARTED_KEPT if execution.restarts else ENDED_KEPT
     turn.put(execution_key(execution_id), Ended(state, turn.at + kept, turn.number))

@@ -104,6 +104,15 @@ class Execution(Entity, frozen=True):
     restoring: bool = False
 
 
+class Kept(Entity, frozen=True):
+    """What is known of an execution's slas, where its flow has some. began: since when durations
+    count, epoch ms. violated: those that were, from 0.
+    """
+
+    began: int
+    violated: tuple[int, ...] = ()
+
+
 class Content(Entity, frozen=True):
     """What an execution was made of; after the start, only labels and variables change. inputs:
     JSON, typed once started. variables: JSON object, empty: those of the flow.
@@ -368,6 +377,7 @@ EntityMap = Mapping[str, Entity]
 ENTITIES = (
     *(
         Execution,
+        Kept,
         Content,
         TaskRun,
         LastRun,
@@ -390,6 +400,10 @@ GROUP_KEYS = "groups"
 
 def execution_key(execution_id: str) -> str:
     return "e:" + execution_id
+
+
+def kept_key(execution_id: str) -> str:
+    return "a:" + execution_id
 
 
 def content_key(execution_id: str) -> str:

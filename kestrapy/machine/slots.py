@@ -117,4 +117,4 @@ def force(turn: Turn, command: ForceRun) -> None:
     """It asks once more, for a slot beyond the limit."""
     execution = turn.get(execution_key(command.execution_id), Entity)
     if isinstance(execution, Execution) and execution.history.current is State.QUEUED:
-        turn.emit(_wanted(turn, execution, forced=True), execution.id)
+        turn.emit(_wanted(turn, execution, forced=True))  # nothing of it has changed yet

@@ -6,7 +6,7 @@ written.
     execution   CREATED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED | RETRIED
                  │    │       ▲▲ │ └────▶ KILLING ──▶ KILLED | RETRIED
                  │    │       │└─┴─ PAUSED ─┘
-                 │    └──▶ QUEUED ──▶ KILLED
+                 │    └──▶ QUEUED ──▶ KILLED | FAILED | CANCELLED (too late)
                  └──▶ FAILED (refused, or no slot) | CANCELLED (no slot) | KILLED
                 RESTARTED goes on as CREATED or as RUNNING does
 
@@ -35,7 +35,7 @@ _KILLED = _ENDS | {S.CANCELLED}
 
 EXECUTION: Table = {
     S.CREATED: frozenset({S.RUNNING, S.QUEUED, S.FAILED, S.CANCELLED, S.KILLED}),
-    S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.KILLED}),
+    S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.CANCELLED, S.KILLED}),
     S.RESTARTED: _KILLED | {S.RUNNING, S.QUEUED, S.KILLING, S.RETRIED},
     S.RUNNING: _KILLED | {S.KILLING, S.PAUSED, S.RETRIED},
     S.PAUSED: _KILLED | {S.RUNNING, S.KILLING, S.RETRIED},

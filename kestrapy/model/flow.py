@@ -112,6 +112,33 @@ class Output(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     required: bool = True
 
 
+class Sla(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an execution has to keep to, and what becomes of one that does not.
+
+    type MAX_DURATION: ``duration`` ms from its beginning. EXECUTION_ASSERTION: ``condition`` gives
+    true whenever something of it has ended. labels: which it gets then, whatever the behavior.
+    """
+
+    id: str
+    type: Literal["MAX_DURATION", "EXECUTION_ASSERTION"]
+    behavior: Literal["FAIL", "CANCEL", "NONE"]
+    duration: int = 0
+    condition: str = ""
+    labels: dict[str, str] = {}
+
+
+class Check(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A condition that is asked before an execution runs, and what is said where it does not
+    hold. behavior BLOCK_EXECUTION: there is to be no execution. FAIL_EXECUTION: it fails at once.
+    CREATE_EXECUTION: it runs all the same.
+    """
+
+    condition: str
+    message: str
+    style: Literal["ERROR", "SUCCESS", "WARNING", "INFO"] = "INFO"
+    behavior: Literal["BLOCK_EXECUTION", "FAIL_EXECUTION", "CREATE_EXECUTION"] = "BLOCK_EXECUTION"
+
+
 class Concurrency(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many executions of a flow may run at once, and what becomes of one more."""
 
@@ -187,3 +214,5 @@ class Flow(msgspec.Struct, frozen=True, omit_defaults=True):
     listeners: tuple[Listener, ...] = ()
     retry: Retry | None = None
     concurrency: Concurrency | None = None
+    sla: tuple[Sla, ...] = ()
+    checks: tuple[Check, ...] = ()

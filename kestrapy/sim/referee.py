@@ -14,6 +14,8 @@ from kestrapy.machine.commands import (
     Result,
     Returned,
     SettingChanged,
+    SlotGranted,
+    SlotReleased,
     Source,
 )
 from kestrapy.machine.entities import run_key
@@ -29,6 +31,7 @@ from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
 BATCH = 10_000
+FOREVER = 1 << 60
 Fence = tuple[str, int]
 
 
@@ -51,6 +54,8 @@ class Referee:
         self.created: set[str] = set()
         self.children: dict[tuple[str, int], str] = {}
         """By task run and iteration, the execution that it has started."""
+        self.slots: dict[str, tuple[int, int]] = {}
+        """By execution of a limited flow, from when to when it held a slot: append times."""
         self.killed_at: dict[str, int] = {}
         self.started: set[tuple[str, str, int]] = set()
         self.flows: set[str] = set()
@@ -118,6 +123,11 @@ class Referee:
                 self._job(output)
             elif isinstance(output, ExecutionEvent):
                 self._event(output)
+            elif isinstance(output, SlotReleased) and output.execution_id in self.slots:
+                began, _ = self.slots[output.execution_id]
+                self.slots[output.execution_id] = began, record.timestamp
+        if isinstance(command, SlotGranted) and folded.changes:
+            self.slots[command.execution_id] = record.timestamp, FOREVER
         for key, entity in folded.changes.items():
             epoch = getattr(entity, "epoch", None)
             if epoch is not None:

@@ -10,13 +10,14 @@ import msgspec
 
 from kestrapy.machine.entities import Child, Entity, Execution, execution_of
 from kestrapy.machine.folds import decode_entity, encode_entity
+from kestrapy.machine.limits import Limit, Seat, Standing
 from kestrapy.machine.outputs import Output
 from kestrapy.machine.stage import Arrival, Position, Stage
 from kestrapy.machine.turn import NUMBERS_PER_COMMAND
 from kestrapy.model.state import State
 from kestrapy.servers.owner import Owner
 from kestrapy.sim.reference import Place, mark_of
-from kestrapy.sim.workload import CALLS, Wish
+from kestrapy.sim.workload import CALLS, LIMIT, Wish
 
 if TYPE_CHECKING:
     from kestrapy.sim.world import World
@@ -30,6 +31,7 @@ _decode_position = msgspec.msgpack.Decoder(Position).decode
 def validate(world: World) -> Iterator[str]:
     _compare_owners(world)
     yield from _wishes(world)
+    yield from _slots(world)
     yield from _leftovers(world)
     if unsent := world.reference.unsent():
         yield f"{len(unsent)} outputs of folds stand nowhere in the log, such as {unsent[0]}"
@@ -101,10 +103,20 @@ def _ended(world: World, wish: Wish, execution_id: str) -> Iterator[str]:
         yield f"{execution_id} ({wish.shape.name}) ran {runs}, expected {wish.shape.runs}"
 
 
+def _slots(world: World) -> Iterator[str]:
+    """No more held a slot at a time than the flow's limit says."""
+    spans = world.referee.slots
+    for execution_id, (moment, _) in spans.items():
+        held = [it for it, (begin, end) in spans.items() if begin <= moment < end]
+        if len(held) > LIMIT:
+            yield f"{len(held)} executions ran when {execution_id} began, {LIMIT} may: {held}"
+
+
 def _leftovers(world: World) -> Iterator[str]:
     for place, stage in world.reference.stages.items():
         for key, entity in stage.state.items():
-            if isinstance(entity, Execution | Child) or key.startswith(("c:", "t:", "l:")):
+            part = key.startswith(("a:", "c:", "t:", "l:")) and not isinstance(entity, Limit)
+            if part or isinstance(entity, Execution | Child | Seat | Standing):
                 yield f"{place}: {key} is left over"
 
 

@@ -1,4 +1,4 @@
-"""What a world's clients ask for: flows of six shapes, executions of them, kills; and what must
+"""What a world's clients ask for: flows of seven shapes, executions of them, kills; and what must
 come of it.
 """
 
@@ -37,6 +37,8 @@ PARALLEL = "io.kestra.plugin.core.flow.Parallel"
 CALLS = ("c0", "c1", "c2", "c3")
 """Ids of tasks that run another flow."""
 SUBFLOW = "io.kestra.plugin.core.flow.Subflow"
+LIMITED, LIMIT = "limited", 2
+"""A flow with a concurrency limit, and that limit."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class Shape:
 def draw_shapes(random: Random) -> list[Shape]:
     return [
         *(_retry(random), _parallel(random), _kill(random), _timeout(random), _fallback(random)),
+        _limited(random),
         *_subflows(random),
     ]
 
@@ -138,6 +141,13 @@ def _fallback(random: Random) -> Shape:
     return _shape("fallback", ends, runs, tasks=tasks)
 
 
+def _limited(random: Random) -> Shape:
+    """Some of its executions have to wait for others to end."""
+    work, limit = [_task(random, "work", random.randint(500, 4_000))], {"limit": LIMIT}
+    runs = {"work": State.SUCCESS}
+    return _shape(LIMITED, State.SUCCESS, runs, tasks=work, concurrency=limit)
+
+
 def _subflows(random: Random) -> list[Shape]:
     """A flow that calls another one several times, and waits for it, or does not."""
     waits = random.random() < 0.7
@@ -187,7 +197,9 @@ class Clients:
             settings = encode(GroupSettings(key, max_resubmissions=RESUBMISSIONS))
             self._send(SettingSaveRequested(GROUP, key, settings), _nothing)
         for shape in shapes:
-            self._send(FlowSaveRequested(NAMESPACE, shape.name, shape.source), _nothing)
+            limit = LIMIT if shape.name == LIMITED else 0
+            saved = FlowSaveRequested(NAMESPACE, shape.name, shape.source, limit=limit)
+            self._send(saved, _nothing)
 
     def ask(self, shapes: Sequence[Shape], count: int, shards: int, span: int) -> None:
         """Ask for count executions within span ms from now on; some are killed."""

@@ -24,12 +24,14 @@ from kestrapy.machine.outputs import (
 )
 from kestrapy.model.flow import (
     TENANT,
+    Check,
     Concurrency,
     Condition,
     Flow,
     Input,
     Listener,
     Retry,
+    Sla,
     Task,
     Trigger,
     WorkerGroupRef,
@@ -234,6 +236,8 @@ def flow_json(flow: Flow, revision: FlowRevision, *, with_source: bool = True) -
     found |= _filled(
         retry=None if flow.retry is None else _retry_json(flow.retry),
         listeners=[_listener_json(it) for it in flow.listeners],
+        sla=[_sla_json(it) for it in flow.sla],
+        checks=[_check_json(it) for it in flow.checks],
         concurrency=None if flow.concurrency is None else _concurrency_json(flow.concurrency),
     )
     if with_source:
@@ -335,6 +339,22 @@ def _retry_json(retry: Retry) -> Json:
     if retry.max_attempts:
         found["maxAttempts"] = retry.max_attempts
     return found
+
+
+def _sla_json(sla: Sla) -> Json:
+    found: Json = {"id": sla.id, "type": sla.type, "behavior": sla.behavior}
+    if sla.type == "MAX_DURATION":
+        found["duration"] = iso_duration(sla.duration)
+    return found | _filled(**{"assert": sla.condition}, labels=labels_json(sla.labels))
+
+
+def _check_json(check: Check) -> Json:
+    return {
+        "condition": check.condition,
+        "message": check.message,
+        "style": check.style,
+        "behavior": check.behavior,
+    }
 
 
 def _concurrency_json(concurrency: Concurrency) -> Json:

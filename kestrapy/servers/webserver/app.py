@@ -15,6 +15,7 @@ from kestrapy.model.flow import TENANT
 from kestrapy.servers.group_metrics import GroupCollector
 from kestrapy.servers.health import health_report
 from kestrapy.servers.webserver.answers import answer, answer_errors
+from kestrapy.servers.webserver.concurrency import ConcurrencyEndpoints
 from kestrapy.servers.webserver.events import EventEndpoint
 from kestrapy.servers.webserver.executions import ExecutionEndpoints
 from kestrapy.servers.webserver.flows import FlowEndpoints
@@ -52,6 +53,7 @@ def build_app(given: WebDependencies) -> FastAPI:
     )
     answer_errors(app)
     for endpoints in (
+        ConcurrencyEndpoints(web),  # its paths come before that which starts a flow
         FlowEndpoints(web),
         ManyEndpoints(web),
         ManyRestartEndpoints(web),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -53,6 +55,10 @@ class SubmissionParameters(Parameters):
     schedule_date: AwareDatetime | None = Field(
         None, description="It is CREATED until this date, and starts then."
     )
+
+
+class UnqueueParameters(Parameters):
+    state: Literal["RUNNING"] = Field("RUNNING", description="The state that follows.")
 
 
 class ExecutionParameters(Parameters):

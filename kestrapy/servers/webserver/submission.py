@@ -12,9 +12,11 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from kestrapy.errors import Conflict, InputRefused, Problem
+from kestrapy.language.checks import require_checks
 from kestrapy.language.inputs import resolve_inputs, seal_secrets
 from kestrapy.language.values import nested_labels, offending_label
 from kestrapy.machine.commands import ExecutionSubmitted
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.outputs import ExecutionSnapshot, FlowRevision, StateChange
 from kestrapy.model.flow import CORRELATION_ID, TENANT, Flow
 from kestrapy.model.ids import derive_execution_id
@@ -88,6 +90,7 @@ class SubmissionEndpoint:
         labels.setdefault(CORRELATION_ID, execution_id)
         variables = _variables(flow, revision, execution_id, now, labels)
         resolved = resolve_inputs(flow, values, variables)
+        require_checks(flow, {**variables, "inputs": resolved}, FoldWorld(now, execution_id))
         for uri, upload in uploads.values():
             web.blobs.put(uri, upload.file)
         submitted = ExecutionSubmitted(

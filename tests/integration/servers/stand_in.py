@@ -17,6 +17,7 @@ from kestrapy.machine.commands import (
     ExecutionRestored,
     ExecutionSubmitted,
     FlowSaveRequested,
+    ForceRun,
     KillRequested,
     PauseRequested,
     ResumeRequested,
@@ -52,6 +53,9 @@ class StandIn:
         self.kills: list[KillRequested] = []
         self.submitted: dict[str, ExecutionSubmitted] = {}
         self._number = 0
+        self.queues = False
+        """Whether executions are queued, and stay so."""
+        self._forced: Queue[str] = Queue()
         self.task_state = State.RUNNING
         """In which the one task run of each execution stands."""
         self.state = State.RUNNING
@@ -87,6 +91,10 @@ class StandIn:
     def end(self, execution_id: str, state: State = State.SUCCESS) -> None:
         self._event(execution_id, *_UP_TO_RUNNING, state)
 
+    def await_forced(self) -> str:
+        """-> the id of the next execution that was let run beyond its limit."""
+        return self._forced.get(timeout=10)
+
     def _run(self) -> None:
         while not self._closing:
             if not self._goes.is_set():
@@ -108,6 +116,8 @@ class StandIn:
             case ExecutionSubmitted():
                 self.submitted[command.execution_id] = command
                 self._event(command.execution_id, State.CREATED)
+                if self.queues:
+                    return self._event(command.execution_id, State.CREATED, State.QUEUED)
                 self._task_run(command.execution_id)
                 self._event(command.execution_id, *_UP_TO_RUNNING[:-1], self.state)
                 if "end" in msgspec.json.decode(command.inputs):
@@ -119,6 +129,8 @@ class StandIn:
                 self.end(command.execution_id)
             case ExecutionRestored():
                 self.restored.put(command)
+            case ForceRun():
+                self._forced.put(command.execution_id)
             case KillRequested():
                 self.kills.append(command)
                 self.end(command.execution_id, State.KILLED)
@@ -135,6 +147,7 @@ class StandIn:
             trigger=None,
             error="",
             schedule_date=submitted.not_before or None,
+            waits_for="the executor of this test" if states[-1] is State.QUEUED else "",
         )
         self._send_event(submitted, execution=snapshot)
 

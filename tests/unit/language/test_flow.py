@@ -66,6 +66,10 @@ def with_task(properties: str) -> str:
     return f"id: f\nnamespace: n\ntasks:\n- id: t\n  type: echo\n  message: m\n  {properties}\n"
 
 
+LONGEST = "id: a, type: MAX_DURATION"
+"""Of an sla."""
+
+
 def with_flow(properties: str) -> str:
     return f"id: f\nnamespace: n\ntasks: [{{id: t, type: echo, message: m}}]\n{properties}\n"
 
@@ -149,12 +153,40 @@ def test_retries(retry: str, expected: Retry) -> None:
         ("revision: 0", "revision", "a whole number of 1 or more, got 0"),
         ("tenantId: other", "tenantId", "'other' is unknown: expected one of main"),
         ("updated: x", "updated", "`updated` is not supported yet"),
-        ("sla: []", "sla", "not supported yet"),
         ("retry: {}", "retry", "`type` is required"),
         ("concurrency: {}", "concurrency", "`limit` is required"),
         ("concurrency: {limit: 0}", "concurrency.limit", "1 or more, got 0"),
         ("concurrency: {limit: 1, behavior: WAIT}", "concurrency.behavior", "QUEUE, CANCEL, FAIL"),
         ("concurrency: {limit: 1, limits: 2}", "concurrency.limits", "did you mean `limit`?"),
+        ("sla: [{id: a, behavior: FAIL, duration: PT1S}]", "sla[0]", "`type` is required"),
+        ("sla: [{id: a, type: NEVER, behavior: FAIL}]", "sla[0].type", "Invalid type: NEVER"),
+        (f"sla: [{{{LONGEST}, duration: PT1S}}]", "sla[0]", "`behavior` is required"),
+        (f"sla: [{{{LONGEST}, behavior: FAIL}}]", "sla[0]", "`duration` is required"),
+        (f"sla: [{{{LONGEST}, behavior: FAIL, duration: 1x}}]", "sla[0].duration", "1x"),
+        (
+            f"sla: [{{{LONGEST}, behavior: NONE, duration: PT1S, labels: {{a: []}}}}]",
+            "sla[0].labels",
+            "label a: expected text",
+        ),
+        (
+            "sla: [{id: a, type: EXECUTION_ASSERTION, behavior: NONE, assert: '{{ secret(1) }}'}]",
+            "sla[0].assert",
+            "only a worker can",
+        ),
+        ("checks: [{message: m}]", "checks[0]", "`condition` is required"),
+        ("checks: [{condition: 'true'}]", "checks[0]", "`message` is required"),
+        ("checks: [{condition: '{{', message: m}]", "checks[0].condition", "not closed"),
+        (
+            "checks: [{condition: '{{ kv(1) }}', message: m}]",
+            "checks[0].condition",
+            "only a worker can",
+        ),
+        (
+            "checks: [{condition: 'true', message: m, behavior: STOP}]",
+            "checks[0].behavior",
+            "BLOCK_EXECUTION, FAIL_EXECUTION, CREATE_EXECUTION",
+        ),
+        ("checks: [{condition: 'true', message: m, style: X}]", "checks[0].style", "WARNING"),
         ("listeners: [{tasks: []}]", "listeners[0].tasks", "must not be empty"),
         (
             "listeners: [{tasks: [{id: l, type: echo, message: m}], conditions: [{type: Sunny}]}]",
@@ -166,7 +198,6 @@ def test_retries(retry: str, expected: Retry) -> None:
             "listeners[0].tsks",
             "unknown property `tsks`; did you mean `tasks`?",
         ),
-        ("sla: []", "sla", "not supported yet"),
         ("labels: {system.x: y}", "labels.system.x", "offending label: system.x=y"),
         ("labels: {a: }", "labels.a", "text that is not empty, got null"),
         ("labels: [{key: a, value: b}, {key: a, value: c}]", "labels[1].value", "Duplicate label"),
