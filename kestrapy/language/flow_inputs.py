@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast, get_args
 
 from kestrapy.language.expression import names_of
@@ -49,12 +49,13 @@ def _read_input(fields: Fields) -> Input:
         defaults=fields.take("defaults"),
         prefill=fields.take("prefill"),
         depends_on=_read_depends_on(fields),
+        contradiction=contradiction(of_type, fields.value)[1],
         **(_DETAILS[of_type](fields) if of_type in _DETAILS else {}),
     )
     fields.close()
     if read.defaults is not None:
         _check_defaults(fields, read)
-    if read.prefill is not None:
+    if read.prefill is not None and not read.contradiction:
         _check_value(fields, "prefill", read)
     return read
 
@@ -81,14 +82,25 @@ def _read_depends_on(parent: Fields) -> DependsOn | None:
     return read
 
 
+def contradiction(of_type: str, data: Mapping[str, Any]) -> tuple[str, str]:
+    """What of an input keeps it from taking a value, and why; two empty texts where nothing does.
+
+    Kestra saves such a flow and runs it, and refuses the values.
+    """
+    pattern = data.get("validator")
+    if of_type in ("STRING", "SECRET") and isinstance(pattern, str):
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            return "validator", f"`{pattern}` is no regular expression: {error}"
+    if of_type == "MULTISELECT" and data.get("values") and data.get("options"):
+        return "options", "you can't define both `values` and `options`: keep `values`"
+    return "", ""
+
+
 def _read_pattern(fields: Fields) -> dict[str, Any]:
-    pattern = fields.text("validator")
-    try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        fields.add("validator", f"`{pattern}` is no regular expression: {error}")
-        return {}
-    return {"validator": pattern}
+    pattern, (broken, _) = fields.text("validator"), contradiction("STRING", fields.value)
+    return {} if broken else {"validator": pattern}
 
 
 def _read_numbers(fields: Fields) -> dict[str, Any]:
@@ -157,8 +169,6 @@ def _read_select(fields: Fields) -> dict[str, Any]:
 def _read_multiselect(fields: Fields) -> dict[str, Any]:
     """``options`` is Kestra's older name of ``values``."""
     values, older = fields.texts("values"), fields.texts("options")
-    if values and older:
-        fields.add("options", "you can't define both `values` and `options`: keep `values`")
     item_type = _read_item_type(fields)
     if fields.has("itemType") and not item_type:
         values = values or ["-"]  # one problem at a time
@@ -206,7 +216,7 @@ def _check_defaults(fields: Fields, read: Input) -> None:
         fields.add("prefill", "you can't define both `defaults` and `prefill`: keep one of them")
     if read.type == "SECRET":
         _check_secret(fields, read)
-    else:
+    elif not read.contradiction:
         _check_value(fields, "defaults", read)
 
 

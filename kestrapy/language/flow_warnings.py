@@ -11,9 +11,11 @@ from typing import Any
 
 from kestrapy.errors import ExpressionError, Problem
 from kestrapy.language.expression import compile_template, has_expression
+from kestrapy.language.flow_inputs import contradiction
 from kestrapy.language.flow_tasks import ACTED_UPON, IDLE
 from kestrapy.language.problems import near
 from kestrapy.language.yaml_source import Path, parse, path_text
+from kestrapy.model.inputs import OLDER_TYPES
 from kestrapy.model.registry import Registry
 
 _BLOCKS = ("tasks", "errors", "finally", "afterExecution", "listeners")
@@ -29,12 +31,25 @@ def flow_warnings(source: str, registry: Registry) -> list[Problem]:
     document = parse(source)
     found = [
         Problem(message, path_text(path), *document.place(path))
-        for path, message in (*_references(document.data), *_idle(document.data, (), registry))
+        for path, message in (
+            *_contradictions(document.data),
+            *_references(document.data),
+            *_idle(document.data, (), registry),
+        )
     ]
     return sorted(found, key=lambda it: (it.line, it.column))
 
 
 Warnings = Iterator[tuple[Path, str]]
+
+
+def _contradictions(data: dict[str, Any]) -> Warnings:
+    """Inputs that take no value."""
+    for index, each in enumerate(data.get("inputs") or ()):
+        of_type = OLDER_TYPES.get(str(each.get("type")), str(each.get("type")))
+        name, why = contradiction(of_type, each)
+        if name:
+            yield ("inputs", index, name), f"{why}; until then it takes no value"
 
 
 def _idle(value: Any, path: Path, registry: Registry) -> Warnings:

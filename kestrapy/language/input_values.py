@@ -43,6 +43,17 @@ def convert(declared: Input, value: Any, options: Sequence[str] | None = None) -
 
     options: the values of a SELECT or MULTISELECT; None where they aren't known yet.
     """
+    if not declared.contradiction:
+        return _convert(declared, value, options)
+    causes: tuple[str, ...] = ()
+    try:
+        _convert(declared, value, options)
+    except Unfit as error:
+        causes = error.causes
+    raise Unfit(declared.contradiction, *causes)
+
+
+def _convert(declared: Input, value: Any, options: Sequence[str] | None) -> Any:
     if declared.type in ("ARRAY", "MULTISELECT"):
         typed: Any = _items(declared, value)
     else:

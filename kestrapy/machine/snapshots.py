@@ -66,8 +66,9 @@ def _attempts(run: TaskRun) -> list[AttemptSnapshot]:
     """Those of workers. A run that none had to do with has one of its own, of epoch 0."""
     if run.attempts or (run.epoch and run.scope is None):
         return [_attempt(attempt) for attempt in run.attempts]
-    changes = [it for it in _changes(run.history) if it.state is not State.CREATED]
-    return [AttemptSnapshot(epoch=0, worker_id="", histories=changes)] if changes else []
+    if run.state is State.CREATED:
+        return []
+    return [AttemptSnapshot(epoch=0, worker_id="", histories=_changes(run.history))]
 
 
 def task_run_snapshot(run: TaskRun, *, removed: bool = False) -> TaskRunSnapshot:

@@ -55,6 +55,8 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     before: of a DATETIME, DATE or TIME; all four are allowed themselves. allowed_file_extensions:
     with their dots. extension: what a file's name gets that has none. item_type: of an ARRAY or
     MULTISELECT. values: of a SELECT or MULTISELECT, or an expression that gives them.
+    contradiction: why it takes no value, empty where it does: as in Kestra, its flow may be saved,
+    and run without one.
     """
 
     id: str
@@ -78,3 +80,4 @@ class Input(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     allow_custom_value: bool = False
     is_radio: bool = False
     auto_select_first: bool = False
+    contradiction: str = ""

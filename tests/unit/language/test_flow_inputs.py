@@ -9,6 +9,7 @@ import pytest
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_inputs import INPUT_TYPES
+from kestrapy.language.input_values import Unfit, convert
 from kestrapy.model.inputs import DependsOn, Input
 from tests.unit.language.types_for_tests import REGISTRY
 
@@ -116,7 +117,6 @@ def test_what_an_input_depends_on() -> None:
         ("{id: i, type: INT, min: 2, max: 1}", "max", "max 1 is below min 2"),
         ("{id: i, type: INT, max: x}", "max", "expected a number, got 'x'"),
         ("{id: i, type: INT, validator: x}", "validator", "unknown property `validator`"),
-        ("{id: i, type: STRING, validator: '('}", "validator", "no regular expression"),
         ("{id: i, type: STRING, validator: 'a', defaults: b}", "defaults", "the pattern `a`"),
         ("{id: i, type: SECRET, validator: 'a', defaults: b}", "defaults", "the pattern `a`"),
         ("{id: i, type: SECRET, defaults: '{{ vars.x }}'}", "defaults", "not have `vars.x`"),
@@ -133,11 +133,6 @@ def test_what_an_input_depends_on() -> None:
             "{id: i, type: SELECT, values: [a], expression: '{{ x }}'}",
             "expression",
             "can't define both `values` and `expression`",
-        ),
-        (
-            "{id: i, type: MULTISELECT, values: [a], options: [b]}",
-            "options",
-            "can't define both `values` and `options`",
         ),
         ("{id: i, type: ARRAY}", "", "`itemType` is required"),
         ("{id: i, type: ARRAY, itemType: SELECT}", "itemType", "`itemType` cannot be `SELECT`"),
@@ -211,3 +206,29 @@ def test_a_dash_in_the_id_of_an_input_within_others() -> None:
         f"id: f\nnamespace: n\ninputs: [{{id: group.my-key, type: JSON}}]\n{tasks}"
     )
     assert problem.message.endswith("write inputs['group.my-key'], offending tasks: [t]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{id: i, type: STRING, validator: '('}",
+        "{id: i, type: SECRET, validator: '('}",
+        "{id: i, type: STRING, validator: '(', prefill: x}",
+        "{id: i, type: STRING, validator: '(', defaults: x}",
+    ],
+)
+def test_an_input_whose_validator_is_broken_takes_no_value(text: str) -> None:
+    declared = read(text)
+    assert declared.validator == ""
+    with pytest.raises(Unfit, match=r"`\(` is no regular expression"):
+        convert(declared, "x")
+
+
+def test_an_input_with_two_sets_of_values_takes_none() -> None:
+    declared = read("{id: i, type: MULTISELECT, values: [a], options: [b]}")
+    with pytest.raises(Unfit) as refused:
+        convert(declared, ["b"], declared.values)
+    assert refused.value.causes == (
+        "you can't define both `values` and `options`: keep `values`",
+        "value `b` doesn't match the values `[a]`",
+    )

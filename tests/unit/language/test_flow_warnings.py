@@ -61,6 +61,14 @@ def test_tasks_of_a_template_are_elsewhere() -> None:
     assert flow_warnings(text + template, REGISTRY) == []
 
 
+def test_inputs_that_take_no_value() -> None:
+    inputs = "inputs:\n- {id: a, type: STRING, validator: '['}\n- {id: b, type: INT}\n"
+    task = "tasks:\n- {id: t, type: echo, format: m}\n"
+    (warning,) = flow_warnings(f"id: f\nnamespace: n\n{inputs}{task}", REGISTRY)
+    assert (warning.path, warning.line) == ("inputs[0].validator", 4)
+    assert "`[` is no regular expression" in warning.message
+
+
 def test_properties_without_effect() -> None:
     child = "{id: b, type: echo, message: m, timeout: PT1S, logLevel: WARN}"
     parent = f"{{id: s, type: sequential, timeout: PT1S, tasks: [{child}]}}"
