@@ -11,6 +11,7 @@ from kestrapy.machine.entities import (
     Group,
     Halt,
     Holder,
+    Ignored,
     Line,
     Place,
     Scope,
@@ -177,16 +178,18 @@ class Referee:
         runs = [it for it in _of(driver, TaskRun) if it.execution_id == execution.id]
         restarted = any(it.state is State.RESTARTED for it in execution.history.histories)
         assert len(runs) == execution.count or (restarted and len(runs) < execution.count)
+        halt = driver.state.get(halt_key(execution.id))
+        stands_still = halt is not None or bool(_of(driver, Ignored))
+        unsettled = restarted or execution.killing or stands_still
         self._list(
             execution.scope,
             plan,
             "",
             [it for it in runs if it.parent == -1],
             1,
-            unsettled=restarted or execution.killing,
+            unsettled=unsettled,
         )
         paused = sum(1 for it in runs if it.state is State.PAUSED)
-        halt = driver.state.get(halt_key(execution.id))
         paused += isinstance(halt, Halt) and halt.asked
         state = execution.history.current
         assert state is State.KILLING or execution.paused == paused, f"{paused} are paused"
@@ -204,7 +207,6 @@ class Referee:
             elif run.scope is not None:
                 children = [it for it in runs if it.parent == run.ordinal and it.is_told]
                 limit = _limit(plan, run, run.scope, restarted)
-                unsettled = restarted or execution.killing
                 self._list(run.scope, plan, run.task_id, children, limit, unsettled=unsettled)
                 assert not (run.state.is_terminal and run.scope.open), "an end over open children"
                 assert not (run.state.is_terminal and run.due), "a timer after the end"

@@ -15,8 +15,19 @@ from unittest.mock import patch
 import msgspec
 
 from kestrapy.adapters.memory.transactions import MemoryTransactions
-from kestrapy.machine import calls, epochs, execution, groups, intake, leases, subflows, task_runs
+from kestrapy.machine import (
+    beginnings,
+    calls,
+    epochs,
+    execution,
+    groups,
+    intake,
+    leases,
+    subflows,
+    task_runs,
+)
 from kestrapy.machine.commands import Suspect
+from kestrapy.machine.entities import execution_key
 from kestrapy.machine.outputs import Granted, Refused
 from kestrapy.machine.stage import Stage
 from kestrapy.machine.turn import Turn
@@ -180,10 +191,10 @@ def _time_goes_back() -> Patches:
 
 @mutant("an execution that is created twice begins anew")
 def _no_dedupe_of_created() -> Patches:
-    real = execution._created
+    real = beginnings.created
 
     def created(turn: Turn, command: Any) -> None:
-        turn.changes[execution.execution_key(command.execution_id)] = None
+        turn.changes[execution_key(command.execution_id)] = None
         real(turn, command)
 
     yield patch.dict(execution._HANDLERS, {execution.ExecutionCreated: created})
