@@ -32,7 +32,7 @@ def describe(config: ConfigOption = None) -> None:
     specs = parts.catalogue.specs(parts.groups)
     found = parts.log.topics().describe([spec.name for spec in specs], TOPICS_TIMEOUT)
     table = Table(
-        Column("topic", overflow="fold"),
+        Column("topic", no_wrap=True),
         "partitions",
         "replicas",
         "key",
