@@ -106,3 +106,30 @@ def test_a_status_is_changed() -> None:
         assert execution.states == ["CREATED", "RUNNING", "FAILED", "SUCCESS"]
         with pytest.raises(Conflict, match="can't become PAUSED"):
             test.change_status("PAUSED", execution)
+
+
+LIMITED = f"""\
+id: one
+namespace: tests
+concurrency: {{limit: 1}}
+tasks:
+  - {{id: pause, type: io.kestra.plugin.core.flow.Pause}}
+  - {{id: first, type: {RETURN}, format: x}}
+"""
+
+
+def test_a_restarted_execution_waits_in_line_where_another_has_the_slot() -> None:
+    with FlowTest(LIMITED) as test:
+        test.result("first", state="FAILED", times=1)
+        first = test.start()
+        test.run_until("PAUSED", first)
+        test.resume(execution=first)
+        test.run_until("FAILED", first)
+        second = test.start()
+        test.run_until("PAUSED", second)
+        test.restart(first)
+        test.run_until("QUEUED", first)
+        test.resume(execution=second)
+        test.run_until("SUCCESS", first)
+        assert second.state == "SUCCESS"
+        assert first.states[-4:] == ["RESTARTED", "QUEUED", "RUNNING", "SUCCESS"]
