@@ -158,7 +158,8 @@ def _take_step(turn: Turn, execution_id: str) -> None:
     part = restoring.step % restoring.parts
     if turn.get(restored_part_key(execution_id, part), RestoredPart) is None:
         turn.drop(key)
-        return endings.break_off(turn, execution_id, "its log stood still for days; restart it")
+        reason = "it waited for days, and its task runs were forgotten meanwhile: restart it"
+        return endings.break_off(turn, execution_id, reason)
     if restoring.step < restoring.parts:
         _unpack(turn, execution_id, part)
     elif part == 0 and turn.execution(execution_id).killing:

@@ -457,6 +457,19 @@ def test_a_restarted_execution_is_killed_before_it_is_told_of_its_slot() -> None
     assert len(driver.of(SlotReleased)) == 3, "it gives back what it does not want any more"
 
 
+def test_one_that_waits_in_line_for_longer_than_its_parts_are_kept_can_be_restarted() -> None:
+    driver, document = limited()
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0))
+    driver.fold(KillRequested("another"), at=driver.at + 8 * 24 * 3600 * 1000)
+    driver.tell(GRANT)
+    driver.run()
+    assert driver.ended == "FAILED" and "restart it" in driver.snapshot().error
+    assert len(driver.of(SlotReleased)) == 2 and driver.jobs == ["a", "b"]
+    restart(driver, document)
+    driver.tell(GRANT)
+    assert driver.run().ended == "SUCCESS" and driver.jobs == ["a", "b", "b"]
+
+
 # Files
 
 
