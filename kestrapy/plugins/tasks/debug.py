@@ -14,11 +14,16 @@ class ReturnProperties(Properties):
 
 
 class ReturnTask:
-    """``io.kestra.plugin.core.debug.Return``: ``outputs.value`` is the rendered format."""
+    """``io.kestra.plugin.core.debug.Return``: ``outputs.value`` is the rendered format, which it
+    also logs, as DEBUG.
+    """
 
     def run(self, properties: ReturnProperties, context: TaskContext) -> TaskOutcome:
-        given = "format" in properties.model_fields_set
-        return TaskOutcome(outputs={"value": (properties.format or "") if given else None})
+        if "format" not in properties.model_fields_set:
+            return TaskOutcome(outputs={"value": None})
+        value = properties.format or ""
+        context.log("DEBUG", value)
+        return TaskOutcome(outputs={"value": value})
 
 
 class EchoProperties(Properties):

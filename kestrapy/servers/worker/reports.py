@@ -19,7 +19,11 @@ from kestrapy.servers.worker.in_hand import Fence
 from kestrapy.servers.worker.results import fitting
 
 MESSAGE_LENGTH = 100_000
-"""Characters of a log line that are kept; a record has to stay under the log's limit."""
+"""Characters of a log message that are kept."""
+LINE_LENGTH = 4_096
+"""Characters of a log line: a longer message is several lines of the same time, so that neither a
+record nor a reader's page grows with it.
+"""
 
 
 class Reports:
@@ -39,20 +43,22 @@ class Reports:
     def log(self, job: Job, level: str, message: str) -> None:
         if len(message) > MESSAGE_LENGTH:
             message = f"{message[:MESSAGE_LENGTH]}… ({len(message)} characters in all)"
-        entry = LogEntry(
-            execution_id=job.execution_id,
-            task_run_id=job.task_run_id,
-            epoch=job.epoch,
-            attempt=job.attempt,
-            sequence=next(self._sequence),
-            at=self._clock.wall(),
-            level=level,
-            message=message,
-            namespace=job.namespace,
-            flow_id=job.flow_id,
-            task_id=job.task_id,
-        )
-        self._producer.send(self._router.message(entry))
+        at = self._clock.wall()
+        for begin in range(0, max(len(message), 1), LINE_LENGTH):
+            entry = LogEntry(
+                execution_id=job.execution_id,
+                task_run_id=job.task_run_id,
+                epoch=job.epoch,
+                attempt=job.attempt,
+                sequence=next(self._sequence),
+                at=at,
+                level=level,
+                message=message[begin : begin + LINE_LENGTH],
+                namespace=job.namespace,
+                flow_id=job.flow_id,
+                task_id=job.task_id,
+            )
+            self._producer.send(self._router.message(entry))
 
     def metric(self, job: Job, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         entry = MetricEntry(

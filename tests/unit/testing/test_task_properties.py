@@ -113,3 +113,15 @@ def test_who_has_no_worker_has_neither() -> None:
     for name in ("logToFile: true", "taskCache: {enabled: true}"):
         with pytest.raises(FlowRefused, match="has no effect here"):
             FlowTest(flow(f"{{id: s, type: {kind}, tasks: [{ret('a')}], {name}}}"))
+
+
+def test_a_return_logs_its_value_and_a_long_message_is_several_lines() -> None:
+    text = "a" * 5_000 + "b" * 5_000
+    task = f'{{id: a, type: return, format: "{text}"}}'
+    with FlowTest(flow(task, ret("b"))) as test:
+        execution = test.run()
+    lines = [it for it in execution.logs if it.task_run_id == execution["a"].id]
+    assert [len(it.message) for it in lines] == [4_096, 4_096, 10_000 - 2 * 4_096]
+    assert "".join(it.message for it in lines) == text
+    assert {(it.level, it.at) for it in lines} == {("DEBUG", lines[0].at)}
+    assert [it.sequence for it in lines] == sorted(it.sequence for it in lines)
