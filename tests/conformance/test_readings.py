@@ -19,11 +19,14 @@ namespace: tests
 outputs:
   - {id: key, type: STRING, value: '{"value":"x"}'}
 tasks:
-  - {id: one, type: io.kestra.plugin.core.debug.Return, format: "value1"}
+  - {id: one, type: io.kestra.plugin.core.debug.Return, logLevel: INFO, format: "value1"}
   - id: group
     type: io.kestra.plugin.core.flow.Sequential
     tasks:
-      - {id: two-2, type: io.kestra.plugin.core.debug.Return, format: "get {{ outputs.one.value }}"}
+      - id: two-2
+        type: io.kestra.plugin.core.debug.Return
+        logLevel: INFO
+        format: "get {{ outputs.one.value }}"
   - {id: told, type: io.kestra.plugin.core.log.Log, level: WARN, message: "first t1"}
   - id: ko
     type: io.kestra.plugin.core.execution.Fail
