@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from kestrapy.errors import UserError
 from kestrapy.language.values import is_true
 from kestrapy.plugins.properties import Properties, to_text
 from kestrapy.ports.tasks import TaskContext, TaskFailed, TaskOutcome
@@ -39,5 +40,5 @@ class EvaluateTask:
     def _condition(self, run_if: str, context: TaskContext) -> Any:
         try:
             return context.render(run_if)
-        except Exception as error:
+        except UserError as error:
             raise TaskFailed(f"runIf: {error}") from None
