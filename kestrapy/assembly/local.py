@@ -21,6 +21,7 @@ from kestrapy.adapters.memory.log import MemoryLog
 from kestrapy.adapters.process.launcher import serve_launcher
 from kestrapy.adapters.secrets import EnvironmentSecrets
 from kestrapy.adapters.system import SystemClock, SystemEntropy
+from kestrapy.assembly.lookups import IndexedLog
 from kestrapy.assembly.parts import (
     OwnerOptions,
     Parts,
@@ -93,6 +94,7 @@ class LocalCluster:
         self._variables = dict(variables)
         self._flows = FlowCatalogue(self.parts.log, self.parts.codec, self.parts.catalogue)
         self._producer = self.parts.log.producer()
+        self._indexed = IndexedLog(self.parts, self.folder / "store")
 
     def __enter__(self) -> Self:
         parts = self.parts
@@ -112,6 +114,7 @@ class LocalCluster:
             cipher=self.cipher,
             secrets=EnvironmentSecrets(),
             keyed=AesCipher,
+            queries=self._indexed,
         )
         runner = TaskJobRunner(tools, self._variables)
         for group in parts.groups:
@@ -128,6 +131,7 @@ class LocalCluster:
         self._stop.set()
         for thread in self._threads:
             thread.join(5.0)
+        self._indexed.close()
         self._launcher.close()
         self._checkpoints.shutdown(wait=False, cancel_futures=True)
         if self._temporary is not None:

@@ -23,6 +23,7 @@ from kestrapy.adapters.process.launcher import connect_to_supervisor, gone_worke
 from kestrapy.adapters.secrets import EnvironmentSecrets
 from kestrapy.adapters.system import SystemClock, SystemEntropy
 from kestrapy.assembly.declared import require_group, save_declared
+from kestrapy.assembly.lookups import Once, open_store
 from kestrapy.assembly.parts import (
     OwnerOptions,
     Parts,
@@ -252,6 +253,7 @@ def run_worker(settings: Settings) -> int:
         cipher=cipher_of(settings),
         secrets=EnvironmentSecrets(settings.secrets.prefix),
         keyed=AesCipher,
+        queries=Once(lambda: open_store(settings)),
     )
     worker = build_worker(parts, options, TaskJobRunner(tools, {}), supervisor)
     _measure_worker(worker)

@@ -29,6 +29,7 @@ from pydantic.alias_generators import to_camel
 from kestrapy.errors import UserError
 from kestrapy.language.expression import has_expression
 from kestrapy.language.model_schema import TEMPLATE
+from kestrapy.language.temporals import epoch_ms
 
 _RENDERED = {"rendered": True}
 _ISO_DURATION = re.compile(r"P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
@@ -103,6 +104,15 @@ def _check_duration(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _check_instant(text: str, info: ValidationInfo) -> str:
+    if info.context == _RENDERED or not has_expression(text):
+        try:
+            epoch_ms(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is no instant, such as 2030-01-31T09:00:00Z") from None
+    return text
+
+
 def _check_charset(text: str) -> str:
     try:
         has_expression(text) or codecs.lookup(text)
@@ -139,6 +149,13 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "$comment": "duration"}),
 ]
 """An ISO-8601 duration, or a template of one."""
+
+Instant = Annotated[
+    Text,
+    AfterValidator(_check_instant),
+    WithJsonSchema({"type": "string", "$comment": "instant"}),
+]
+"""An ISO-8601 date with time and offset, or a template of one."""
 
 TextList = Annotated[
     list[Text] | Expression,

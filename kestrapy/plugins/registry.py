@@ -13,6 +13,7 @@ from kestrapy.language.task_spec import TEMPLATED
 from kestrapy.model.flow import Task
 from kestrapy.model.registry import EVALUATION, Kind, Path, Registry, TaskType, index
 from kestrapy.plugins.tasks import kv, state
+from kestrapy.plugins.tasks.count import CountProperties, CountTask
 from kestrapy.plugins.tasks.debug import EchoProperties, EchoTask, ReturnProperties, ReturnTask
 from kestrapy.plugins.tasks.evaluate import EvaluateProperties, EvaluateTask
 from kestrapy.plugins.tasks.execution import (
@@ -225,6 +226,12 @@ _STEPS = [
 _RUNNABLES = [
     *_INSTANT,
     Runnable(f"{_CORE}.log.Fetch", (f"{_OLD}.log.Fetch",), FetchProperties, FetchTask()),
+    Runnable(
+        f"{_CORE}.execution.Count",
+        (f"{_CORE}.execution.Counts", f"{_OLD}.executions.Counts"),
+        CountProperties,
+        CountTask(),
+    ),
     *_HTTP,
     *_STORAGE,
     *_SHARED,
@@ -294,8 +301,8 @@ REGISTRY = Registry(
     conditions=index(CONDITIONS),
     missing=frozenset(
         {
-            *(f"{_CORE}.execution.{name}" for name in ("Count", "Counts", "PurgeExecutions")),
-            *(f"{_OLD}.executions.Counts", f"{_OLD}.storages.Purge", f"{_CORE}.storage.Purge"),
+            f"{_CORE}.execution.PurgeExecutions",
+            *(f"{_OLD}.storages.Purge", f"{_CORE}.storage.Purge"),
             *(f"{_CORE}.http.SseRequest", f"{_CORE}.namespace.PurgeFiles"),
             *(f"{_CORE}.trigger.Toggle", f"{_OLD}.trigger.Toggle"),
         }

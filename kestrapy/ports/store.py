@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from kestrapy.errors import KestrapyError, OperatorError
 from kestrapy.machine.outputs import (
@@ -110,6 +110,28 @@ class ExecutionSearch:
 
 
 @dataclass(frozen=True)
+class CountSearch:
+    """Executions of these flows (namespace and id), and of all flows of these namespaces, without
+    those below them. states: any of them, or all. start, end: epoch ms; those that started at start
+    or later, and have ended at end or before.
+    """
+
+    flows: Sequence[tuple[str, str]] = ()
+    namespaces: Sequence[str] = ()
+    states: Sequence[str] = ()
+    start: int | None = None
+    end: int | None = None
+
+
+class FlowCount(NamedTuple):
+    """How many executions of a flow there are."""
+
+    namespace: str
+    flow_id: str
+    executions: int
+
+
+@dataclass(frozen=True)
 class LogSearch:
     """Lines, oldest first. levels: any of them, or all. text: a part of the line. Epoch ms."""
 
@@ -149,7 +171,7 @@ class Page(Generic[T]):
 
 
 class Queries(Protocol):
-    """What the webserver asks. Thread-safe. Each raises StoreUnavailable."""
+    """What the webserver asks, and tasks. Thread-safe. Each raises StoreUnavailable."""
 
     def execution(self, execution_id: str, number: int | None = None) -> StoredExecution | None:
         """With its task runs; as it was after the event ``number``, or as it is."""
@@ -170,6 +192,9 @@ class Queries(Protocol):
 
     def heads_of(self, ids: Sequence[str]) -> list[StoredExecution]:
         """Those of these ids that there are, without their task runs."""
+
+    def counts(self, search: CountSearch) -> list[FlowCount]:
+        """By namespace and flow; flows without such executions are left out."""
 
     def logs(self, search: LogSearch) -> Page[LogEntry]: ...
 

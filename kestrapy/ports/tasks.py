@@ -13,6 +13,7 @@ from kestrapy.machine.outputs import LogEntry
 from kestrapy.model.state import State
 from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.processes import Launcher
+from kestrapy.ports.store import Queries
 
 
 class TaskOutcome(msgspec.Struct, frozen=True):
@@ -75,6 +76,12 @@ class TaskContext(Protocol):
 
     def log_lines(self, execution_id: str) -> Iterator[LogEntry]:
         """What an execution's tasks logged, in order. Raises UserError for what is no id."""
+
+    @property
+    def queries(self) -> Queries:
+        """What the database has of executions: of the last moment some may lack. Raises UserError
+        where this worker has no database.
+        """
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         """kind: counter or timer (its value in seconds)."""

@@ -31,6 +31,7 @@ from kestrapy.servers.metrics import DEAD_LETTERS, DIVERGED, INDEXED
 from kestrapy.servers.router import Router
 from kestrapy.wire.dead_letters import letter_of
 from kestrapy.wire.envelope import RECORD
+from kestrapy.wire.topics import Catalogue
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 100, 10_000
@@ -60,13 +61,7 @@ class Indexer:
         self._instance_id = instance_id
         self._batch = batch
         self._group = f"{topics.prefix}indexer"
-        self._records: dict[str, type[Row]] = {
-            topics.execution_events: ExecutionEvent,
-            topics.logs: LogEntry,
-            topics.metrics: MetricEntry,
-            topics.flows: FlowRevision,
-            topics.trigger_events: TriggerEvent,
-        }
+        self._records = rows_by_topic(topics)
         self._producer = log.producer()
         self._reader = log.reader()
         self._member: Member | None = None
@@ -231,9 +226,8 @@ class Indexer:
         """None: there is nothing to write, or a dead letter was written instead."""
         if record.value is None or _place(record) in self._lettered:
             return None
-        wanted = self._records[record.topic]
         try:
-            found: Row = self._router.codec.decode(record, (wanted,)).record
+            found: Row = self._router.codec.decode(record, self._records[record.topic]).record
         except RecordRefused as error:
             self._dead_letter(record, str(error))
             return None
@@ -255,6 +249,17 @@ class Indexer:
         self._producer.send(self._router.message(letter), answers.append)
         self._producer.flush(_TIMEOUT)
         return answers[0] if answers else SendError(SendFailure.TIMED_OUT, f"none in {_TIMEOUT} s")
+
+
+def rows_by_topic(topics: Catalogue) -> dict[str, tuple[type[Row], ...]]:
+    """What is relayed from each topic."""
+    return {
+        topics.execution_events: (ExecutionEvent,),
+        topics.logs: (LogEntry,),
+        topics.metrics: (MetricEntry,),
+        topics.flows: (FlowRevision,),
+        topics.trigger_events: (TriggerEvent,),
+    }
 
 
 def _place(record: Record) -> tuple[str, int, int]:

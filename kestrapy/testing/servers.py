@@ -14,6 +14,7 @@ from kestrapy.adapters.blobs.local import LocalBlobs
 from kestrapy.adapters.memory.log import MemoryLog
 from kestrapy.adapters.secrets import EnvironmentSecrets
 from kestrapy.adapters.system import SystemClock
+from kestrapy.assembly.lookups import IndexedLog
 from kestrapy.assembly.parts import (
     OwnerOptions,
     Parts,
@@ -125,6 +126,7 @@ class FlowTestServers:
         self._launcher = LateLauncher()
         self.cipher = AesCipher(bytes(32), CountedNonces())
         results = ChosenResults()
+        self._indexed = IndexedLog(self.parts, folder / "store")
         tools = Tools(
             self.blobs,
             self._launcher,
@@ -137,6 +139,7 @@ class FlowTestServers:
             secrets=EnvironmentSecrets(),
             keyed=lambda key: AesCipher(key, CountedNonces()),
             types=TestTypes(wanted.stand_ins, results),
+            queries=self._indexed,
         )
         real = TaskJobRunner(tools, wanted.variables)
         self.runner = FlowTestRunner(clock, real, results)
@@ -172,6 +175,7 @@ class FlowTestServers:
         self._reader.close()
         self._producer.close()
         self._launcher.close()
+        self._indexed.close()
         self._temporary.cleanup()
 
     def send(self, record: object) -> None:

@@ -27,6 +27,7 @@ from kestrapy.model.state import State
 from kestrapy.ports.log import Partition
 from kestrapy.ports.store import (
     Advance,
+    CountSearch,
     ExecutionSearch,
     LogSearch,
     Order,
@@ -223,6 +224,34 @@ def test_executions_are_found(writer: SqlIndexWriter, queries: SqlQueries) -> No
     assert queries.executions(ExecutionSearch(size=1)).total == 4
     with pytest.raises(ValueError, match="can't be sorted by"):
         queries.executions(ExecutionSearch(order=Order("snapshot; DROP TABLE executions")))
+
+
+def test_executions_are_counted_by_flow(writer: SqlIndexWriter, queries: SqlQueries) -> None:
+    writer.write(
+        [
+            of_execution("e1", 1, State.RUNNING, at=100),
+            of_execution("e2", 2, State.RUNNING, State.SUCCESS, at=200),
+            of_execution("e3", 3, State.RUNNING, State.FAILED, at=300),
+            of_execution("e4", 4, State.RUNNING, State.FAILED, at=400, flow_id="other"),
+            of_execution("e5", 5, State.RUNNING, State.FAILED, at=500, namespace="company.team.x"),
+        ],
+        [],
+    )
+    team, hello, other = "company.team", ("company.team", "hello"), ("company.team", "other")
+
+    def counted(**search: Any) -> dict[tuple[str, str], int]:
+        return {it[:2]: it.executions for it in queries.counts(CountSearch(**search))}
+
+    assert counted() == {}
+    assert counted(flows=[hello, ("company", "team.hello"), hello]) == {hello: 3}
+    assert counted(namespaces=[team]) == {hello: 3, other: 1}
+    assert counted(namespaces=[team], flows=[hello]) == {hello: 3, other: 1}
+    assert counted(flows=[hello], states=["FAILED", "RUNNING"]) == {hello: 2}
+    assert counted(flows=[hello], start=200) == {hello: 2}
+    assert counted(flows=[hello], end=301) == {hello: 2}  # one of three has not ended
+    assert counted(flows=[hello], end=300) == {hello: 1}
+    many = [(team, f"flow{it}") for it in range(1_500)]
+    assert counted(flows=[*many, hello], namespaces=[f"n{it}" for it in range(1_500)]) == {hello: 3}
 
 
 def test_log_lines_are_kept_once_and_found(writer: SqlIndexWriter, queries: SqlQueries) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -36,6 +37,12 @@ def parse_url(url: str) -> URL:
         case "postgresql" | "postgres":
             return parsed.set(drivername="postgresql+psycopg")
     raise SettingsRefused(f"database {parsed.drivername} is not known: use sqlite or postgresql")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for another one. Raises SettingsRefused."""
+    parsed = parse_url(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
 
 def open_engine(url: str) -> Engine:

@@ -1,4 +1,4 @@
-"""What the webserver asks. Every value is a parameter; sorting is by fields that are known."""
+"""What webserver and tasks ask. Every value is a parameter; sorting is by fields that are known."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ from kestrapy.machine.outputs import (
     TriggerEvent,
 )
 from kestrapy.ports.store import (
+    CountSearch,
     ExecutionSearch,
+    FlowCount,
     LogSearch,
     Order,
     Page,
@@ -45,6 +47,7 @@ from kestrapy.ports.store import (
 )
 
 _LINES_PER_FETCH = 1000
+_FLOWS_PER_QUERY = 200
 
 _EXECUTION_FIELDS: dict[str, ColumnElement[Any]] = {
     "id": EXECUTIONS.c.id,
@@ -117,6 +120,20 @@ class SqlQueries:
         with transaction(self._engine) as connection:
             rows = connection.execute(query).mappings()
             return [_stored(row["id"], row, row["number"], ()) for row in rows]
+
+    def counts(self, search: CountSearch) -> list[FlowCount]:
+        columns = EXECUTIONS.c
+        conditions = _count_conditions(search)
+        found: dict[FlowCount, None] = {}
+        with transaction(self._engine) as connection:
+            for of in _flow_conditions(search):
+                query = (
+                    select(columns.namespace, columns.flow_id, func.count())
+                    .where(of, *conditions)
+                    .group_by(columns.namespace, columns.flow_id)
+                )
+                found |= dict.fromkeys(FlowCount(*row) for row in connection.execute(query))
+        return sorted(found)
 
     def logs(self, search: LogSearch) -> Page[LogEntry]:
         conditions = _log_conditions(search)
@@ -214,6 +231,29 @@ def _execution_conditions(search: ExecutionSearch) -> list[Condition]:
     if search.end is not None:
         conditions.append(columns.start_at < search.end)
     return conditions + [_has_label(key, value) for key, value in search.labels]
+
+
+def _count_conditions(search: CountSearch) -> list[Condition]:
+    columns = EXECUTIONS.c
+    conditions: list[Condition] = []
+    if search.states:
+        conditions.append(columns.state.in_(search.states))
+    if search.start is not None:
+        conditions.append(columns.start_at >= search.start)
+    if search.end is not None:
+        conditions.append(columns.end_at <= search.end)
+    return conditions
+
+
+def _flow_conditions(search: CountSearch) -> Iterator[Condition]:
+    """Some of the flows and namespaces at a time: a statement's parameters are limited."""
+    columns = EXECUTIONS.c
+    flows, namespaces = list(dict.fromkeys(search.flows)), list(dict.fromkeys(search.namespaces))
+    for start in range(0, len(flows), _FLOWS_PER_QUERY):
+        some = flows[start : start + _FLOWS_PER_QUERY]
+        yield or_(*(and_(columns.namespace == of, columns.flow_id == it) for of, it in some))
+    for start in range(0, len(namespaces), _FLOWS_PER_QUERY):
+        yield columns.namespace.in_(namespaces[start : start + _FLOWS_PER_QUERY])
 
 
 def _has_label(key: str, value: str) -> Condition:

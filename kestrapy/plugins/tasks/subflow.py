@@ -14,8 +14,13 @@ from urllib.parse import quote, unquote
 from pydantic import AfterValidator, Field
 
 from kestrapy.language.expression import has_expression
-from kestrapy.language.temporals import epoch_ms
-from kestrapy.plugins.properties import Expression, Properties, Text, validate_rendered
+from kestrapy.plugins.properties import (
+    Expression,
+    Instant,
+    Properties,
+    Text,
+    validate_rendered,
+)
 from kestrapy.plugins.tasks.storage_split import SplitProperties, split
 from kestrapy.plugins.tasks.streams import chunks, store
 from kestrapy.ports.tasks import TaskContext, TaskOutcome
@@ -25,15 +30,6 @@ def _check_labels(value: Any) -> Any:
     if not isinstance(value, list | dict) and not has_expression(value):
         raise ValueError(f"expected a map, or a list of maps with key and value, got {value!r}")
     return value
-
-
-def _check_instant(text: str) -> str:
-    if not has_expression(text):
-        try:
-            epoch_ms(text)
-        except ValueError:
-            raise ValueError(f"{text!r} is no instant, such as 2030-01-31T09:00:00Z") from None
-    return text
 
 
 def _check_restart(text: str) -> str:
@@ -60,7 +56,7 @@ class _Call(Properties):
     wait: bool | Expression = True
     transmit_failed: bool | Expression = True
     inherit_labels: bool | Expression = False
-    schedule_date: Annotated[Text, AfterValidator(_check_instant)] | None = None
+    schedule_date: Instant | None = None
     restart_behavior: Annotated[str, AfterValidator(_check_restart)] = "NEW_EXECUTION"
 
 

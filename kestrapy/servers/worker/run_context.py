@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from kestrapy.errors import InvariantViolated
+from kestrapy.errors import InvariantViolated, UserError
 from kestrapy.language.expression import render_value
 from kestrapy.language.task_spec import parse_task
 from kestrapy.machine.outputs import LogEntry
@@ -28,6 +28,7 @@ from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.places import cache_folder, execution_folder
 from kestrapy.ports.processes import Launcher, Process
 from kestrapy.ports.secrets import Secrets
+from kestrapy.ports.store import Queries
 from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.perform import perform
@@ -63,12 +64,17 @@ class Sinks(NamedTuple):
     on_end: Callable[[], None]
 
 
+def no_database() -> Queries:
+    raise UserError("this worker has no database to ask")
+
+
 class Tools(NamedTuple):
     """What all runs of a worker share. folder: where working directories are made.
 
     sleep: waits until the event is set or so many seconds have passed. -> whether it is set.
     cipher: None without a key. types: what runs a task; raises NotFound.
-    secrets, keyed: as in ``world.Beyond``.
+    secrets, keyed: as in ``world.Beyond``. queries: opens the database when it is first asked;
+    raises UserError where there is none.
     """
 
     blobs: Blobs
@@ -82,6 +88,7 @@ class Tools(NamedTuple):
     types: Callable[[Task], Runnable] = runnable_of
     secrets: Secrets | None = None
     keyed: Callable[[bytes], Cipher] | None = None
+    queries: Callable[[], Queries] = no_database
 
 
 class RunContext:
@@ -194,6 +201,10 @@ class RunContext:
 
     def log_lines(self, execution_id: str) -> Iterator[LogEntry]:
         return self._tools.lines.of(execution_id, self._ending.is_set)
+
+    @property
+    def queries(self) -> Queries:
+        return self._tools.queries()
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         tags = {key: self.masked(text) for key, text in tags.items()}
