@@ -35,6 +35,10 @@ ALL_VARIABLES: tuple[tuple[str, ...], ...] = tuple(
 """Paths of what a call reads that may read anything."""
 
 
+_AS_IT_IS = ("replace_pairs",)
+"""Names of parameters with an underscore in Kestra, too."""
+
+
 class Unfit(ValueError):
     """A value that a call can't take. The message follows the call's name."""
 
@@ -127,6 +131,8 @@ def _declared(name: str, function: Callable[..., Any], skip: int, **flags: Any) 
 
 
 def _camel(name: str) -> str:
+    if name in _AS_IT_IS:
+        return name
     return re.sub(r"_(\w)", lambda found: found[1].upper(), name.rstrip("_"))
 
 
@@ -134,6 +140,13 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     raise Unfit(f"needs a string, not a {kind(value)}")
+
+
+def as_plain(value: Any) -> str:
+    """A text as it is; a number or a boolean as it is written."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return repr(value) if isinstance(value, int | float) else as_text(value)
 
 
 def as_text_or_none(value: Any) -> str | None:

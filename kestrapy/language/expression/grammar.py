@@ -22,6 +22,7 @@ GRAMMAR = r"""
     | tested IS NOT NAME [arguments]         -> test_not
 ?compared: sum
     | compared (COMPARISON | IN) sum         -> binary
+    | compared NOT IN sum                    -> not_in
 ?sum: product
     | sum SIGN product                       -> binary
 ?product: filtered

@@ -64,7 +64,7 @@ class Variable:
         try:
             return scope.variables[self.name]
         except KeyError:
-            raise scope.undefined(self.name) from None
+            raise scope.undefined(self.name, scope.variables) from None
 
     def parts(self) -> tuple[Node, ...]:
         return ()
@@ -93,7 +93,7 @@ class Attribute:
             told = PROPERTIES.get(key)
             if told is not None and (target or not told.needs_item):
                 return told.of(target)
-        raise scope.undefined(scope.text(key))
+        raise scope.undefined(scope.text(key), target if isinstance(target, Mapping) else ())
 
     def parts(self) -> tuple[Node, ...]:
         return (self.target, self.key)

@@ -103,6 +103,15 @@ def add(scope: Scope, left: Any, right: Any) -> Any:
     return _ADD_NUMBERS(scope, left, right)
 
 
+def subtract(scope: Scope, left: Any, right: Any) -> Any:
+    """The difference of numbers; a list without an item, or without all of another list's."""
+    if not isinstance(left, list | tuple):
+        return _SUBTRACT_NUMBERS(scope, left, right)
+    unwanted = right if isinstance(right, list | tuple) else [right]
+    scope.step(len(left) * len(unwanted))
+    return [it for it in left if not any(equal(scope, it, other) for other in unwanted)]
+
+
 def join(scope: Scope, left: Any, right: Any) -> str:
     return scope.text(left) + scope.text(right)
 
@@ -151,6 +160,7 @@ def _comparison(symbol: str, compare: Callable[[Any, Any], bool]) -> Operation:
 
 
 _ADD_NUMBERS = _arithmetic("+", operator.add)
+_SUBTRACT_NUMBERS = _arithmetic("-", operator.sub)
 
 BINARY: dict[str, Operation] = {
     "contains": contains,
@@ -162,7 +172,7 @@ BINARY: dict[str, Operation] = {
     ">": _comparison(">", operator.gt),
     ">=": _comparison(">=", operator.ge),
     "+": add,
-    "-": _arithmetic("-", operator.sub),
+    "-": subtract,
     "*": _arithmetic("*", operator.mul),
     "/": _arithmetic("/", _divide),
     "%": _arithmetic("%", _remainder),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from difflib import get_close_matches
 from itertools import islice
 from typing import Any
 
@@ -32,7 +33,21 @@ SHOWN = 200
 
 
 class Undefined(ExpressionError):
-    """A variable or an attribute is not there; ``??`` catches this."""
+    """A variable or an attribute is not there; ``??`` catches this.
+
+    known: the names that are there. Near ones are looked for only when somebody reads the message.
+    """
+
+    def __init__(self, message: str, name: str, known: Iterable[Any]):
+        super().__init__(message)
+        self._name = name
+        self._known = known
+
+    def __str__(self) -> str:
+        names = sorted(it for it in islice(self._known, SHOWN) if isinstance(it, str))
+        found = get_close_matches(self._name[:SHOWN], names, cutoff=0.65)
+        near = " or ".join(f"`{it}`" for it in found)
+        return f"{self.args[0]}; did you mean {near}?" if near else str(self.args[0])
 
 
 class WorldNeeded(ExpressionError):
@@ -186,8 +201,8 @@ class Scope:
     def error(self, message: str) -> ExpressionError:
         return ExpressionError(f"{message} {self._place}")
 
-    def undefined(self, name: str) -> Undefined:
-        return Undefined(f"Unable to find `{quote(name)}` used {self._place}")
+    def undefined(self, name: str, known: Iterable[Any] = ()) -> Undefined:
+        return Undefined(f"Unable to find `{quote(name)}` used {self._place}", name, known)
 
 
 def _braces(text: str) -> int:

@@ -22,6 +22,16 @@ from kestrapy.language.expression.scope import quote
 DEPTH_LIMIT = 100
 """Levels of a tree. Evaluation recurses, so that a deeper one could exhaust the stack."""
 
+_CONTEXT = "_context"
+"""Names all variables, unless it is the name of one."""
+_INSTEAD = {
+    "&": "and",
+    "!": "not",
+    "|": "or",
+    "matches": "text.matches('pattern')",
+    "if": "condition ? a : b",
+}
+"""What other languages write → what is to be written here."""
 _INTERPOLATION = re.compile(r"(?<!\\)#\{([^{}]*)\}")
 
 
@@ -69,6 +79,9 @@ class Builder(Transformer[Token, Node]):
         if symbol in ("and", "or"):
             return nodes.Logical(str(symbol), symbol == "or", left, right)
         return nodes.Binary(str(symbol), left, right)
+
+    def not_in(self, left: Node, no: Token, word: Token, right: Node) -> Node:
+        return nodes.Binary("isNotIn", left, right)
 
     def fallback(self, left: Node, symbol: Token, right: Node) -> Node:
         return nodes.Fallback(left, right, only_undefined=symbol == "???")
@@ -127,7 +140,10 @@ class Builder(Transformer[Token, Node]):
         return nodes.Attribute(target, key)
 
     def variable(self, name: Token) -> Node:
-        return nodes.Variable(str(name))
+        variable = nodes.Variable(str(name))
+        if name != _CONTEXT:
+            return variable
+        return nodes.Fallback(variable, bind(FUNCTIONS["fetchContext"], (), (), {}))
 
     def number(self, token: Token) -> Node:
         text = token.rstrip("lL")  # Java's mark of a long one: all are
@@ -227,7 +243,9 @@ def _unexpected(error: UnexpectedInput, text: str) -> Refused:
     if token is not None and token.type == "$END":
         return Refused("the expression ends too early", len(text))
     offset = error.pos_in_stream or 0
-    return Refused(f"unexpected `{quote(str(token or text[offset]))}`", offset)
+    found = str(token or text[offset])
+    instead = f": write `{_INSTEAD[found]}`" if found in _INSTEAD else ""
+    return Refused(f"unexpected `{quote(found)}`{instead}", offset)
 
 
 def _is_deeper(tree: Node, limit: int) -> bool:

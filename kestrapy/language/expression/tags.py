@@ -45,7 +45,14 @@ ENDS = {
 """Tags that hold others, and what closes them."""
 _BRANCHES = {"elseif": ("if",), "else": ("if", "for")}
 _OPENING = (*ENDS, "set", "raw", "verbatim")
-_TEMPLATES = ("autoescape", "cache", "embed", "extends", "from", "import", "include")
+_TEMPLATES = {
+    **dict.fromkeys(
+        ("embed", "extends", "from", "import", "include"), "a template has no other templates"
+    ),
+    "autoescape": "nothing is escaped; use the filter `escape` where it has to be",
+    **dict.fromkeys(("cache", "flush", "parallel"), "leave it and its end out"),
+}
+"""Tags of Pebble that are refused, and why."""
 
 
 @dataclass(slots=True)
@@ -104,9 +111,7 @@ class TagReader:
                 self._nothing_after(piece, offset)
             self._end(name, piece)
         elif name in _TEMPLATES:
-            raise self._error(
-                piece, f"the tag `{name}` is not supported: a template has no other templates"
-            )
+            raise self._error(piece, f"the tag `{name}` is not supported: {_TEMPLATES[name]}")
         else:
             raise self._error(piece, unknown("tag", name, _OPENING))
 

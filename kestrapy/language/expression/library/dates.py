@@ -21,29 +21,49 @@ from kestrapy.language.expression.calls import (
 from kestrapy.language.expression.scope import Scope
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_SECOND = 60_000_000_000
 ISO = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
+_FRACTION = "'\0'"
+"""In a pattern: as many digits after the second as are needed, with a point before them."""
 _NAMED = {
     "iso": ISO,
     "iso_sec": "yyyy-MM-dd'T'HH:mm:ssXXX",
     "sql": "yyyy-MM-dd HH:mm:ss.SSSSSS",
     "sql_seq": "yyyy-MM-dd HH:mm:ss",
-    "iso_date_time": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX'['VV']'",
+    "iso_date_time": f"yyyy-MM-dd'T'HH:mm:ss{_FRACTION}XXX'['VV']'",
     "iso_date": "yyyy-MM-ddXXX",
-    "iso_time": "HH:mm:ss.SSSSSSXXX",
+    "iso_time": f"HH:mm:ss{_FRACTION}XXX",
     "iso_local_date": "yyyy-MM-dd",
-    "iso_instant": ISO,
-    "iso_local_date_time": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
-    "iso_local_time": "HH:mm:ss.SSSSSS",
-    "iso_offset_time": "HH:mm:ss.SSSSSSXXX",
-    "iso_ordinal_date": "yyyy-DDDXXX",
+    "iso_instant": f"yyyy-MM-dd'T'HH:mm:ss{_FRACTION}XXX",
+    "iso_local_date_time": f"yyyy-MM-dd'T'HH:mm:ss{_FRACTION}",
+    "iso_local_time": f"HH:mm:ss{_FRACTION}",
+    "iso_offset_time": f"HH:mm:ss{_FRACTION}XXX",
+    "iso_ordinal_date": "yyyy-DDD[XXX]",
     "iso_week_date": "YYYY-'W'ww-eXXX",
-    "iso_zoned_date_time": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX'['VV']'",
+    "iso_zoned_date_time": f"yyyy-MM-dd'T'HH:mm:ss{_FRACTION}XXX'['VV']'",
     "rfc_1123_date_time": "EEE, d MMM yyyy HH:mm:ss 'GMT'",
 }
 _STYLES = ("full", "long", "medium", "short")
+_OWN = re.compile("\ue000")
+"""The mark of a part that is put in after Babel has written the others."""
 _UTC_NAMED = ("iso_instant", "rfc_1123_date_time")
+_BY_ISO = (
+    "iso",
+    "iso_sec",
+    "iso_date",
+    "iso_date_time",
+    "iso_instant",
+    "iso_local_date",
+    "iso_local_date_time",
+    "iso_week_date",
+    "iso_zoned_date_time",
+)
+"""Formats that are read as any date of ISO 8601 is."""
 _OFFSET = re.compile(r"(?:UTC|GMT)?([+-])(\d{1,2})(?::?(\d{2}))?")
-_TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+")
+_TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[\[\]]|[^A-Za-z'\[\]]+")
+"""Of a pattern: quoted text, a letter and its like, a bracket around what may be left out, text."""
+_ZONE_LAST = re.compile(r"(.*) (?:VV|z{1,3})")
+"""A pattern that ends with the name of a zone, which stands after a blank."""
 _READ: dict[str, str] = {
     **dict.fromkeys(("y", "yyyy", "u", "uuuu"), "%Y"),
     **dict.fromkeys(("yy", "uu"), "%y"),
@@ -97,6 +117,8 @@ def zone(name: Any) -> tzinfo:
 def moment(value: Any, where: tzinfo, existing_format: str | None) -> datetime:
     """A date. where: the zone of a text that names none. A whole number is epoch seconds."""
     if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > _LAST_SECOND:
+            raise Unfit(f"needs epoch seconds, not {value}: that is beyond the year 9999")
         return EPOCH + timedelta(seconds=value)
     text = as_text(value)
     found = _by_pattern(text, existing_format) if existing_format is not None else _by_iso(text)
@@ -113,18 +135,35 @@ def _by_iso(text: str) -> datetime:
 
 
 def _by_pattern(text: str, pattern: str) -> datetime:
-    if pattern in ("iso", "iso_sec", "iso_date_time", "iso_zoned_date_time", "iso_instant"):
+    if pattern in _BY_ISO:
         return _by_iso(text)
     if len(pattern) > 100 or len(text) > 200:
         raise Unfit("needs a format of at most 100 characters, and a date of at most 200")
-    directives = "".join(_directive(it) for it in _TOKEN.finditer(_NAMED.get(pattern, pattern)))
     if "S" in pattern:
         text = re.sub(r"([.,]\d{6})\d+", r"\1", text)
-    try:
-        found = datetime.strptime(text, directives)
-        return found.replace(tzinfo=UTC) if pattern in _UTC_NAMED else found
-    except (ValueError, re.error):
-        raise Unfit(f"can't read `{text[:80]}` as `{pattern}`") from None
+    letters, where = _NAMED.get(pattern, pattern), None
+    if zoned := _ZONE_LAST.fullmatch(letters):
+        letters = zoned[1]
+        text, _, place = text.rpartition(" ")
+        where = zone(place)
+    for directives in dict.fromkeys(_directives(letters, optional) for optional in (True, False)):
+        try:
+            found = datetime.strptime(text, directives)
+        except (ValueError, re.error):
+            continue
+        return found.replace(tzinfo=UTC if pattern in _UTC_NAMED else where or found.tzinfo)
+    raise Unfit(f"can't read `{text[:80]}` as `{pattern}`")
+
+
+def _directives(pattern: str, optional: bool) -> str:
+    """For ``strptime``. optional: with what stands in brackets."""
+    found, depth = [], 0
+    for token in _TOKEN.finditer(pattern):
+        if token[0] in "[]":
+            depth += 1 if token[0] == "[" else -1
+        elif optional or depth <= 0:
+            found.append(_directive(token))
+    return "".join(found)
 
 
 def _directive(token: re.Match[str]) -> str:
@@ -148,17 +187,53 @@ def written(instant: datetime, format_: str | None, time_zone: Any, locale: str 
         raise Unfit(f"knows no locale `{(locale or '')[:80]}`") from None
     if name in _STYLES:
         return format_datetime(local, name, locale=spoken)
-    pattern = _NAMED.get(name, name)
-    letters = "".join(_ldml(token, local) for token in _TOKEN.finditer(pattern))
-    return format_datetime(local, letters, locale=spoken)
+    own: list[str] = []
+    tokens = _TOKEN.finditer(_NAMED.get(name, name))
+    letters = "".join(_ldml(it, local, own) for it in tokens if it[0] not in "[]")
+    filled = iter(own)
+    return _OWN.sub(lambda _: next(filled, ""), format_datetime(local, letters, locale=spoken))
 
 
-def _ldml(token: re.Match[str], local: datetime) -> str:
-    """A part of Java's pattern in the letters of Babel, which knows fewer short names of zones."""
-    zone_name = local.tzname() or ""
-    if token[2] == "z" and len(token[0]) < 4 and zone_name.isalpha():
-        return f"'{zone_name}'"
+def _ldml(token: re.Match[str], local: datetime, own: list[str]) -> str:
+    """A part of Java's pattern in the letters of Babel. What Babel writes otherwise than Java is
+    added to own, with a mark for its place.
+    """
+    text = _as_java(token, local)
+    if text is not None:
+        own.append(text)
+        return _OWN.pattern
     return token[0].replace("u", "y") if token[2] == "u" else token[0]
+
+
+def _as_java(token: re.Match[str], local: datetime) -> str | None:
+    letter, name = token[2], local.tzname() or ""
+    if token[0] == _FRACTION:
+        return _fraction(local)
+    if letter == "z" and len(token[0]) < 4 and name.isalpha():
+        return name
+    if letter == "V":
+        return str(getattr(local.tzinfo, "key", name if name == "UTC" else name[3:]))
+    if letter == "O" or token[0] == "ZZZZ":
+        return _offset(local, short=token[0] == "O")
+    if letter in ("n", "N"):
+        day = timedelta(hours=local.hour, minutes=local.minute, seconds=local.second)
+        before = day // timedelta(microseconds=1) if letter == "N" else 0
+        return str((before + local.microsecond) * 1000)
+    return None
+
+
+def _offset(local: datetime, short: bool) -> str:
+    """GMT+2 or GMT+02:00."""
+    minutes = (local.utcoffset() or timedelta()) // timedelta(minutes=1)
+    hours, rest = divmod(abs(minutes), 60)
+    if minutes == 0:
+        return "GMT"
+    shown = f"{hours}:{rest:02}" if rest else f"{hours}"
+    return f"GMT{'-' if minutes < 0 else '+'}{shown if short else f'{hours:02}:{rest:02}'}"
+
+
+def _fraction(local: datetime) -> str:
+    return f".{local.microsecond:06}".rstrip("0") if local.microsecond else ""
 
 
 def date_(

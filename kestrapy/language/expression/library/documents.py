@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,8 @@ from kestrapy.language.expression.operators import LONG, fits
 from kestrapy.language.expression.scope import Scope
 from kestrapy.language.yaml_source import parse
 
+_ION_EXPONENT = re.compile(r"""("(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?<=\d)e\+(?=\d)""")
+"""The plus sign of a number, which Java leaves out; strings and quoted names are passed over."""
 _JAVA = {
     bool: "java.lang.Boolean",
     float: "java.lang.Double",
@@ -57,6 +60,9 @@ def is_json(scope: Scope, value: Any) -> bool:
 
 
 def to_yaml(scope: Scope, value: Any) -> str:
+    """A document with a line break at its end; null is ``null`` without one, as in Kestra."""
+    if value is None:
+        return "null"
     scope.weigh(value)
     scope.step(len(scope.text(value)) // 16)
     text: str = yaml.dump(
@@ -94,7 +100,7 @@ def to_ion(scope: Scope, value: Any) -> str:
     scope.weigh(value)
     scope.step(len(scope.text(value)) // 16)
     text: str = simpleion.dumps(value, binary=False, omit_version_marker=True)
-    return text
+    return _ION_EXPONENT.sub(lambda found: found[1] or "e", text)
 
 
 def from_ion(scope: Scope, ion: Any, all_rows: Any = False) -> Any:

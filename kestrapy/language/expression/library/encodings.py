@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
-from kestrapy.language.expression.calls import Unfit, as_text, filters
+from kestrapy.language.expression.calls import Unfit, as_plain, as_text, filters
 from kestrapy.language.expression.scope import Scope
 
 
@@ -16,7 +16,7 @@ def _digest(name: str) -> Callable[[Scope, Any], Any]:
     def apply(scope: Scope, value: Any) -> Any:
         if value is None:
             return None
-        return hashlib.new(name, _bytes(as_text(value)), usedforsecurity=False).hexdigest()
+        return hashlib.new(name, _bytes(as_plain(value)), usedforsecurity=False).hexdigest()
 
     return apply
 
@@ -26,7 +26,7 @@ def _bytes(text: str) -> bytes:
 
 
 def base64_encode(scope: Scope, value: Any) -> Any:
-    return None if value is None else base64.b64encode(_bytes(as_text(value))).decode()
+    return None if value is None else base64.b64encode(_bytes(as_plain(value))).decode()
 
 
 def base64_decode(scope: Scope, value: Any) -> Any:
@@ -44,7 +44,7 @@ def urlencode(scope: Scope, value: Any) -> Any:
 
 
 def urldecode(scope: Scope, value: Any) -> Any:
-    return None if value is None else unquote_plus(as_text(value))
+    return None if value is None else unquote_plus(as_plain(value))
 
 
 FILTERS = tuple(

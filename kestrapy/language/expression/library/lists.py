@@ -99,18 +99,13 @@ def _identity(value: Any) -> Any:
 
 
 def flatten(scope: Scope, value: Any) -> Any:
-    """The items of lists within a list, at every level."""
+    """A list with the items of the lists in it, instead of these; lists in those stay."""
     if value is None:
         return None
-    scope.weigh(value)
     found: list[Any] = []
-    todo = as_list(value)[::-1]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, list | tuple):
-            todo += item[::-1]
-        else:
-            found.append(item)
+    for item in as_list(value):
+        scope.step()
+        found += item if isinstance(item, list | tuple) else [item]
     return found
 
 

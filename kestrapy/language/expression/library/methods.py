@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kestrapy.language.expression.calls import (
@@ -10,6 +10,7 @@ from kestrapy.language.expression.calls import (
     as_integer,
     as_list,
     as_map,
+    as_number,
     as_text,
     filters,
 )
@@ -17,7 +18,7 @@ from kestrapy.language.expression.library import patterns
 from kestrapy.language.expression.library.lists import length
 from kestrapy.language.expression.library.patterns import pattern_for
 from kestrapy.language.expression.library.text import split
-from kestrapy.language.expression.operators import contains, equal
+from kestrapy.language.expression.operators import contains, equal, is_number
 from kestrapy.language.expression.scope import Scope
 
 
@@ -59,6 +60,10 @@ def to_lower(scope: Scope, value: Any) -> str:
 
 def trim(scope: Scope, value: Any) -> str:
     return as_text(value).strip()
+
+
+def _stripped(change: Callable[[str], str]) -> Callable[[Scope, Any], str]:
+    return lambda scope, value: change(as_text(value))
 
 
 def starts_with(scope: Scope, value: Any, prefix: Any) -> bool:
@@ -165,6 +170,47 @@ def replace(scope: Scope, value: Any, old: Any, new: Any) -> str:
     return text.replace(part, wanted)
 
 
+def replace_first(scope: Scope, value: Any, pattern: Any, new: Any) -> str:
+    """Like ``replaceAll``, of the first place that the pattern fits."""
+    return patterns.replace_all(scope, as_text(pattern), as_text(new), as_text(value), most=1)
+
+
+def compare_to(scope: Scope, value: Any, other: Any) -> int:
+    """-1, 0 or 1: where a text or number stands to another."""
+    if is_number(value) and is_number(other):
+        return int(value > other) - int(value < other)
+    return int(as_text(value) > as_text(other)) - int(as_text(value) < as_text(other))
+
+
+def whole(scope: Scope, value: Any) -> int:
+    """A number without what follows the point."""
+    return int(as_number(value))
+
+
+def double(scope: Scope, value: Any) -> float:
+    return float(as_number(value))
+
+
+def contains_all(scope: Scope, value: Any, items: Any) -> bool:
+    return contains(scope, as_list(value), as_list(items))
+
+
+def of_entry(name: str) -> Callable[[Scope, Any], Any]:
+    """What an entry of ``entrySet()`` has."""
+
+    def get(scope: Scope, value: Any) -> Any:
+        found = as_map(value)
+        if found.keys() != {"key", "value"}:
+            raise Unfit("needs an entry of a map")
+        return found[name]
+
+    return get
+
+
+def reversed_(scope: Scope, value: Any) -> list[Any]:
+    return as_list(value)[::-1]
+
+
 def matches(scope: Scope, value: Any, pattern: Any) -> bool:
     """Whether a pattern fits all of a text."""
     text = as_text(value)
@@ -180,32 +226,43 @@ METHODS = tuple(
     filters(
         {
             "charAt": char_at,
+            "compareTo": compare_to,
             "concat": concat,
             "contains": contains_,
+            "containsAll": contains_all,
             "containsKey": contains_key,
             "containsValue": contains_value,
+            "doubleValue": double,
             "endsWith": ends_with,
             "entrySet": entry_set,
             "equals": equals,
             "equalsIgnoreCase": equals_ignore_case,
             "get": get,
             "getFirst": get_first,
+            "getKey": of_entry("key"),
             "getLast": get_last,
             "getOrDefault": get_or_default,
+            "getValue": of_entry("value"),
             "indexOf": index_of,
+            "intValue": whole,
             "isBlank": is_blank,
             "isEmpty": is_empty,
             "keySet": key_set,
             "lastIndexOf": last_index_of,
             "length": length,
+            "longValue": whole,
             "matches": matches,
             "repeat": repeat,
             "replace": replace,
             "replaceAll": replace_all,
+            "replaceFirst": replace_first,
+            "reversed": reversed_,
             "size": length,
             "split": split,
             "startsWith": starts_with,
             "strip": trim,
+            "stripLeading": _stripped(str.lstrip),
+            "stripTrailing": _stripped(str.rstrip),
             "subList": sub_list,
             "substring": substring,
             "toLowerCase": to_lower,

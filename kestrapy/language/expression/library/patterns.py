@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import re2
@@ -40,10 +41,12 @@ def _compiled(pattern: str) -> Any:
         raise Unfit(f"can't use the pattern `{pattern[:80]}`: {reason}") from None
 
 
-def replace_all(scope: Scope, pattern: str, replacement: str, text: str) -> str:
-    """Java's ``replaceAll``: ``$1`` and ``${name}`` stand for groups."""
+def replace_all(
+    scope: Scope, pattern: str, replacement: str, text: str, most: int | None = None
+) -> str:
+    """Java's ``replaceAll``: ``$1`` and ``${name}`` stand for groups. most: places."""
     done, position = [], 0
-    for found in pattern_for(scope, pattern, text).finditer(text):
+    for found in islice(pattern_for(scope, pattern, text).finditer(text), most):
         scope.step()
         done.append(scope.grow(text[position : found.start()]))
         done.append(scope.grow(_filled(replacement, found)))

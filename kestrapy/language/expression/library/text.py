@@ -11,12 +11,13 @@ from kestrapy.language.expression.calls import (
     as_integer,
     as_list,
     as_map,
+    as_plain,
     as_text,
     as_text_or_none,
     filters,
 )
 from kestrapy.language.expression.library.patterns import replace_all, split_by
-from kestrapy.language.expression.scope import Scope
+from kestrapy.language.expression.scope import CHARACTERS_A_STEP, Scope
 
 _VERB = re.compile(r"%(\d++\$)?([-#+ 0,(]*+)(\d++)?(?:\.(\d++))?([sSdxXofeEgGbBcn%])")
 _BREAK = re.compile(r"\r\n|\n|\r")
@@ -50,27 +51,46 @@ def title(text: str) -> str:
 
 
 def abbreviate(scope: Scope, value: Any, length: Any) -> Any:
-    """At most length characters, the last three of them dots where it was cut."""
+    """A text of length characters or more is cut to length, with dots for the last three of them.
+
+    One of at most three characters stays, and so few are given without dots.
+    """
     if value is None:
         return None
     text, most = scope.written(value), as_integer(length)
-    if most < 4:
-        raise Unfit("needs a length of 4 or more")
-    return text if len(text) <= most else text[: most - 3] + "..."
+    if most < 0:
+        raise Unfit("needs a length of 0 or more")
+    if len(text) < most or len(text) <= 3:
+        return text
+    return text[:most] if most <= 3 else text[: most - 3] + "..."
 
 
 def replace(scope: Scope, value: Any, replace_pairs: Any, regexp: Any = False) -> Any:
-    """replacePairs: what is replaced, one after the other, by what."""
+    """replace_pairs: what is replaced, one after the other, by what. In a text, or in every plain
+    value of a list or map.
+    """
+    if value is None:
+        return None
+    pairs = [(old, scope.written(new)) for old, new in as_map(replace_pairs).items()]
+    scope.weigh(value)
+    return _replaced(scope, value, pairs, regexp is True)
+
+
+def _replaced(scope: Scope, value: Any, pairs: list[tuple[str, str]], regexp: bool) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _replaced(scope, item, pairs, regexp) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replaced(scope, item, pairs, regexp) for item in value]
     if value is None:
         return None
     text = scope.written(value)
-    for old, new in as_map(replace_pairs).items():
-        wanted = scope.written(new)
-        if regexp is True:
-            text = replace_all(scope, old, wanted, text)
+    for old, new in pairs:
+        if regexp:
+            text = replace_all(scope, old, new, text)
         else:
-            scope.room(text.count(old) * len(wanted))
-            text = scope.grow(text.replace(old, wanted))
+            scope.step(1 + len(text) // CHARACTERS_A_STEP)
+            scope.room(text.count(old) * len(new))
+            text = scope.grow(text.replace(old, new))
     return text
 
 
@@ -81,7 +101,7 @@ def split(scope: Scope, value: Any, delimiter: Any, limit: Any = None) -> Any:
     if value is None:
         return None
     most = 0 if limit is None else as_integer(limit)
-    return split_by(scope, as_text(delimiter), as_text(value), most)
+    return split_by(scope, as_text(delimiter), as_plain(value), most)
 
 
 def join(scope: Scope, value: Any, separator: Any = "") -> Any:
@@ -169,24 +189,24 @@ def nindent(scope: Scope, value: Any, amount: Any, prefix: Any = " ") -> Any:
 
 
 def substring_before(scope: Scope, value: Any, separator: Any) -> Any:
-    return None if value is None else as_text(value).partition(_separator(separator))[0]
+    return None if value is None else as_plain(value).partition(_separator(separator))[0]
 
 
 def substring_before_last(scope: Scope, value: Any, separator: Any) -> Any:
     if value is None:
         return None
-    before, found, _ = as_text(value).rpartition(_separator(separator))
-    return before if found else value
+    before, found, _ = as_plain(value).rpartition(_separator(separator))
+    return before if found else as_plain(value)
 
 
 def substring_after(scope: Scope, value: Any, separator: Any) -> Any:
-    return None if value is None else as_text(value).partition(_separator(separator))[2]
+    return None if value is None else as_plain(value).partition(_separator(separator))[2]
 
 
 def substring_after_last(scope: Scope, value: Any, separator: Any) -> Any:
     if value is None:
         return None
-    _, found, after = as_text(value).rpartition(_separator(separator))
+    _, found, after = as_plain(value).rpartition(_separator(separator))
     return after if found else ""
 
 
@@ -197,11 +217,11 @@ def _separator(value: Any) -> str:
 
 
 def starts_with(scope: Scope, value: Any, value_: Any) -> bool:
-    return value is not None and as_text(value).startswith(as_text(value_))
+    return value is not None and as_plain(value).startswith(as_plain(value_))
 
 
 def ends_with(scope: Scope, value: Any, value_: Any) -> bool:
-    return value is not None and as_text(value).endswith(as_text(value_))
+    return value is not None and as_plain(value).endswith(as_plain(value_))
 
 
 def escape_char(scope: Scope, value: Any, type_: Any) -> Any:
