@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -48,13 +48,17 @@ _KEYS_PER_QUERY = 400
 
 
 class SqlIndexWriter:
-    """An ``IndexWriter`` on a migrated database."""
+    """An ``IndexWriter`` on a migrated database.
+
+    Its statements are built once: SQLAlchemy takes longer to build one than SQLite to run it.
+    """
 
     def __init__(self, url: str):
         self._engine: Engine = open_engine(url)
-        self._insert: Any = (
-            sqlite_insert if self._engine.dialect.name == "sqlite" else postgres_insert
-        )
+        insert: Any = sqlite_insert if self._engine.dialect.name == "sqlite" else postgres_insert
+        self._inserts = {it: insert(it).on_conflict_do_nothing() for it in _INSERTED}
+        self._upserts = {it: _upsert(insert(it), it) for it in _REPLACED}
+        self._first = self._inserts[OFFSETS].returning(OFFSETS.c.next)
 
     def positions(self, partitions: Collection[Partition]) -> dict[Partition, int]:
         wanted = set(partitions)
@@ -66,9 +70,7 @@ class SqlIndexWriter:
     def write(self, rows: Sequence[Row], advances: Sequence[Advance]) -> int:
         with transaction(self._engine, writes=True) as connection:
             # First of all: this locks the positions, so that what follows has no rival.
-            # In one order, so that two indexers can't wait for each other.
-            for advance in sorted(advances, key=lambda it: it.partition):
-                self._advance(connection, advance)
+            self._advance(connection, advances)
             diverged = self._write_events(
                 connection, [row for row in rows if isinstance(row, ExecutionEvent)]
             )
@@ -82,20 +84,19 @@ class SqlIndexWriter:
     def close(self) -> None:
         self._engine.dispose()
 
-    def _advance(self, connection: Connection, advance: Advance) -> None:
-        topic, partition = advance.partition
-        if advance.stands is None:
-            row = {"topic": topic, "partition": partition, "next": advance.goes}
-            change = self._insert(OFFSETS).values(row).on_conflict_do_nothing()
-        else:
-            change = (
-                update(OFFSETS)
-                .where(OFFSETS.c.topic == topic, OFFSETS.c.partition == partition)
-                .where(OFFSETS.c.next == advance.stands)
-                .values(next=advance.goes)
-            )
-        if connection.execute(change.returning(OFFSETS.c.next)).first() is None:
-            raise PositionMoved(f"{topic}[{partition}] is no longer at {advance.stands}")
+    def _advance(self, connection: Connection, advances: Sequence[Advance]) -> None:
+        """In one order, so that two indexers can't wait for each other."""
+        moves = []
+        for advance in sorted(advances, key=lambda it: it.partition):
+            (topic, partition), stands, goes = advance.partition, advance.stands, advance.goes
+            if stands is not None:
+                moves.append({"of": topic, "at": partition, "stands": stands, "goes": goes})
+                continue
+            row = {"topic": topic, "partition": partition, "next": goes}
+            if connection.execute(self._first, row).first() is None:
+                raise PositionMoved(f"{topic}[{partition}] has a position by now")
+        if moves and connection.execute(_MOVE, moves).rowcount != len(moves):
+            raise PositionMoved(f"one of {_places(moves)} is no longer there")
 
     def _write_events(self, connection: Connection, events: list[ExecutionEvent]) -> int:
         """-> how many executions diverged. What is there already is written nowhere again."""
@@ -127,36 +128,35 @@ class SqlIndexWriter:
         number on, for each shard by itself, whose numbers rise: the index has little to show where
         all is new. (A row of two values IN a list is a scan of the whole table to SQLite.)
         """
-        columns = EXECUTION_EVENTS.c
         chains: dict[tuple[str, int], str] = {}
         for numbers in _by_shard(events):
             lowest, ids = min(numbers.values()), list(numbers)
             for start in range(0, len(ids), _KEYS_PER_QUERY):
-                query = select(columns.execution_id, columns.number, columns.chain).where(
-                    columns.execution_id.in_(ids[start : start + _KEYS_PER_QUERY]),
-                    columns.number >= lowest,
-                )
-                chains.update({(row[0], row[1]): row[2] for row in connection.execute(query)})
+                some = {"ids": ids[start : start + _KEYS_PER_QUERY], "lowest": lowest}
+                chains.update({(it[0], it[1]): it[2] for it in connection.execute(_KNOWN, some)})
         return chains
 
     def _append(self, connection: Connection, table: Table, rows: list[Values]) -> None:
         if rows:
-            connection.execute(self._insert(table).on_conflict_do_nothing(), rows)
+            connection.execute(self._inserts[table], rows)
 
     def _replace(self, connection: Connection, table: Table, rows: list[Values]) -> None:
         """Upsert, where the row that is there has a lower number."""
-        if not rows:
-            return
-        insert = self._insert(table)
-        keys = [column.name for column in table.primary_key]
-        connection.execute(
-            insert.on_conflict_do_update(
-                index_elements=keys,
-                set_={it.name: insert.excluded[it.name] for it in table.c if it.name not in keys},
-                where=insert.excluded.number > table.c.number,
-            ),
-            rows,
-        )
+        if rows:
+            connection.execute(self._upserts[table], rows)
+
+
+def _upsert(insert: Any, table: Table) -> Any:
+    keys = [column.name for column in table.primary_key]
+    return insert.on_conflict_do_update(
+        index_elements=keys,
+        set_={it.name: insert.excluded[it.name] for it in table.c if it.name not in keys},
+        where=insert.excluded.number > table.c.number,
+    )
+
+
+def _places(moves: Iterable[Values]) -> str:
+    return ", ".join(f"{it['of']}[{it['at']}] at {it['stands']}" for it in moves)
 
 
 def _by_shard(events: Sequence[ExecutionEvent]) -> list[dict[str, int]]:
@@ -183,4 +183,21 @@ _APPENDED: tuple[tuple[type[Any], Table, Callable[[Any], Values]], ...] = (
     (LogEntry, LOGS, log_row),
     (MetricEntry, METRICS, metric_row),
     (FlowRevision, FLOWS, flow_row),
+)
+_INSERTED = (OFFSETS, EXECUTION_EVENTS, *(table for _, table, _ in _APPENDED))
+_REPLACED = (EXECUTIONS, LABELS, TASK_RUNS, TRIGGERS)
+_MOVE = (
+    update(OFFSETS)
+    .where(
+        OFFSETS.c.topic == bindparam("of"),
+        OFFSETS.c.partition == bindparam("at"),
+        OFFSETS.c.next == bindparam("stands"),
+    )
+    .values(next=bindparam("goes"))
+)
+_KNOWN = select(
+    EXECUTION_EVENTS.c.execution_id, EXECUTION_EVENTS.c.number, EXECUTION_EVENTS.c.chain
+).where(
+    EXECUTION_EVENTS.c.execution_id.in_(bindparam("ids", expanding=True)),
+    EXECUTION_EVENTS.c.number >= bindparam("lowest"),
 )
