@@ -199,7 +199,7 @@ def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow
     given = msgspec.json.decode(content.inputs)
     if not isinstance(given, dict):
         raise msgspec.DecodeError(f"inputs must be a JSON object, not {content.inputs[:100]}")
-    if content.inline:
+    if content.inline or not (given or flow.inputs):
         return content.inputs
     reads = Reads((("flow",), ("execution",), ("labels",), ("vars",), ("trigger",)))
     variables = variables_of(turn, execution, turn.plan(execution), reads, None)

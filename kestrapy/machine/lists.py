@@ -6,7 +6,7 @@ counts how far it has come, so that what is next costs the same however many chi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import msgspec
@@ -46,7 +46,9 @@ class Start(NamedTuple):
 
 @dataclass
 class TaskList:
-    """Look at it, and move it on. plan: of its execution."""
+    """Look at it, and move it on. plan: of its execution. scope: as it was when the last method
+    looked; whoever ends a child moves it too.
+    """
 
     turn: Turn
     execution_id: str
@@ -54,26 +56,29 @@ class TaskList:
     plan: Plan
     task_id: str
     kind: Kind
+    scope: Scope = field(default_factory=Scope)
 
     @classmethod
     def of(cls, turn: Turn, execution_id: str, owner: int) -> TaskList:
         plan = turn.plan(turn.execution(execution_id))
         task_id = "" if owner == ROOT else turn.run(execution_id, owner).task_id
         kind = plan.kind(task_id) if task_id else Kind.SEQUENTIAL
-        return cls(turn, execution_id, owner, plan, task_id, kind)
+        return cls(turn, execution_id, owner, plan, task_id, kind).look()
 
     @property
     def run(self) -> TaskRun:
         """The owner; not of the root."""
         return self.turn.run(self.execution_id, self.owner)
 
-    @property
-    def scope(self) -> Scope:
+    def look(self) -> TaskList:
         if self.owner == ROOT:
-            return self.turn.execution(self.execution_id).scope
-        return self.run.scope or Scope()
+            self.scope = self.turn.execution(self.execution_id).scope
+        else:
+            self.scope = self.run.scope or Scope()
+        return self
 
     def keep(self, scope: Scope) -> None:
+        self.scope = scope
         if self.owner == ROOT:
             execution = self.turn.execution(self.execution_id)
             self.turn.put_execution(replace(execution, scope=scope))
@@ -86,12 +91,14 @@ class TaskList:
         """What may start now. Enters the next block when one is over."""
         if self.is_asking:
             return None
+        self.look()
         while not self.scope.open and self._is_over():
             if self._goes_round():
                 if evaluations.is_needed_again(self.turn, self.run):
                     self.turn.put_run(replace(self.run, asks=evaluations.REPEAT))
                     return None
                 flowables.repeat(self.turn, self.run)
+                self.look()
                 continue
             following = self._following()
             if following is None:
@@ -135,7 +142,7 @@ class TaskList:
 
     def end(self) -> State | None:
         """In which state its owner ends; None while something is open or still to start."""
-        execution, scope = self.turn.execution(self.execution_id), self.scope
+        execution, scope = self.turn.execution(self.execution_id), self.look().scope
         if scope.open or self.is_asking:
             return None
         if execution.killing:

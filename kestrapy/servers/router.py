@@ -116,7 +116,6 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.TaskReport: _of_task_run,
     c.Returned: _of_task_run,
     c.TimerDue: _of_task_run,
-    c.ExecutionDue: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.NoWorker: _of_task_run,
     c.PublishAgain: _of_task_run,
     c.Undeliverable: _of_task_run,
