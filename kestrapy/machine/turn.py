@@ -86,6 +86,7 @@ class Turn:
     removed: list[TaskRun] = field(default_factory=list)
     """Those that readers know and that are gone: they are told so."""
     _open: dict[str, list[Output]] = field(default_factory=dict)
+    _plans: dict[tuple[str, int], Plan] = field(default_factory=dict)
     _numbers: int = 0
 
     def get(self, key: str, kind: type[E]) -> E | None:
@@ -151,6 +152,13 @@ class Turn:
         return self._open.setdefault(execution_id, [])
 
     def plan(self, execution: Execution) -> Plan:
+        key = (execution.id, execution.revision)
+        found = self._plans.get(key)
+        if found is None:
+            found = self._plans[key] = self._look_up(execution)
+        return found
+
+    def _look_up(self, execution: Execution) -> Plan:
         inline = self.content(execution.id).inline
         if inline:
             return self.rules.inline(execution.namespace, execution.flow_id, inline)
