@@ -6,7 +6,6 @@ what goes out is encoded. Best of five rounds; CPU time, so that other processes
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from time import process_time
 from typing import Any
