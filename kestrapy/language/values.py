@@ -81,6 +81,31 @@ def nested_labels(labels: Mapping[str, str]) -> dict[str, Any]:
     return nested
 
 
+def merged(old: Any, new: Any) -> Any:
+    """Variables with others put over them, as SetVariables does: maps are merged at any depth,
+    lists are joined, each item once, null changes nothing; anything else is replaced.
+    """
+    if new is None or old is None:
+        return old if new is None else new
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return {**old, **{key: merged(old.get(key), value) for key, value in new.items()}}
+    if isinstance(old, list | tuple) and isinstance(new, list | tuple):
+        return [*old, *(it for it in new if it not in old)]
+    return new
+
+
+def without(variables: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+    """Variables but for one; a dot in its name is a step into a map, unless one is called so.
+    -> None where it isn't there.
+    """
+    if name in variables:
+        return {key: it for key, it in variables.items() if key != name}
+    first, _, rest = name.partition(".")
+    inner = variables.get(first)
+    kept = without(inner, rest) if rest and isinstance(inner, Mapping) else None
+    return None if kept is None else {**variables, first: kept}
+
+
 def _decoded(text: str) -> Any:
     try:
         return msgspec.json.decode(text)

@@ -62,16 +62,19 @@ def advance(turn: Turn, execution_id: str, owner: int) -> None:
 
 
 def end(turn: Turn, execution_id: str, state: State) -> None:
-    """The terminal state, with the flow's outputs; then the tasks that run after all."""
+    """The terminal state, with the flow's outputs; then the tasks that run after all. One that has
+    failed has them where they can be rendered without what is missing.
+    """
     execution = turn.execution(execution_id)
-    if state in (State.SUCCESS, State.WARNING):
+    has_begun = execution.history.current not in NOT_BEGUN and not execution.restoring
+    failed_by_itself = state is State.FAILED and has_begun and not execution.killing
+    if state in (State.SUCCESS, State.WARNING) or failed_by_itself:
         try:
             outputs = msgspec.json.encode(_outputs(turn, execution)).decode()
             execution = replace(execution, outputs=outputs)
         except ExpressionError as error:
-            state = State.FAILED
-            execution = replace(execution, error=str(error))
-    has_begun = execution.history.current not in NOT_BEGUN and not execution.restoring
+            if not failed_by_itself:
+                state, execution = State.FAILED, replace(execution, error=str(error))
     history = transitions.enter(transitions.EXECUTION, execution.history, state, turn.at)
     turn.put_execution(
         replace(

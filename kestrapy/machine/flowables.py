@@ -17,7 +17,7 @@ from kestrapy.language.expression import render_value
 from kestrapy.language.expression.scope import Scope as Rendering
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.language.reads import Reads, reads_of
-from kestrapy.language.values import is_true, labels_from, values_from
+from kestrapy.language.values import is_true, labels_from, merged, values_from, without
 from kestrapy.machine import halts, transitions
 from kestrapy.machine.commands import ResumeAsked
 from kestrapy.machine.entities import (
@@ -405,8 +405,11 @@ def _set_variables(turn: Turn, run: TaskRun) -> State:
         raise UserError(f"variables must be a map, not {_text(fresh)[:80]}")
     twice = [name for name in fresh if name in known]
     if twice and not is_true(given.get("overwrite", True)):
-        raise UserError(f"variables exist and overwrite is false: {', '.join(twice)}")
-    return _keep_variables(turn, run, {**known, **fresh})
+        raise UserError(
+            "`overwrite` is set to false and the following variables already exist: "
+            + ",".join(twice)
+        )
+    return _keep_variables(turn, run, merged(known, fresh))
 
 
 def _unset_variables(turn: Turn, run: TaskRun) -> State:
@@ -414,10 +417,15 @@ def _unset_variables(turn: Turn, run: TaskRun) -> State:
     names = given.get("variables")
     if not isinstance(names, list):
         raise UserError(f"variables must be a list of names, not {_text(names)[:80]}")
-    missing = [_text(name) for name in names if _text(name) not in known]
+    missing, kept = [], known
+    for name in dict.fromkeys(map(_text, names)):
+        rest = without(kept, name)
+        if rest is None:
+            missing.append(name)
+        else:
+            kept = rest
     if missing and not is_true(given.get("ignoreMissing", False)):
         raise UserError(f"there are no variables {', '.join(missing)}")
-    kept = {name: it for name, it in known.items() if name not in map(_text, names)}
     return _keep_variables(turn, run, kept)
 
 

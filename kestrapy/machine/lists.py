@@ -125,9 +125,11 @@ class TaskList:
             scope = replace(scope, done=(*scope.done, run.task_id))
         if self.kind is Kind.FOR_ITEMS and self._is_main:
             scope = replace(scope, done=(*scope.done, str(run.ordinal)))
-        if has_gone_well and self._has_lanes and run.iteration >= 0:
+        if self._has_lanes and run.iteration >= 0:
             place = self.plan.place(run.task_id) + 1
-            if place < len(self._tasks):
+            if not has_gone_well:
+                scope = replace(scope, lanes=())
+            elif not scope.block_failed and place < len(self._tasks):
                 scope = replace(scope, lanes=(*scope.lanes, (run.iteration, place)))
         self.keep(
             replace(
@@ -216,9 +218,11 @@ class TaskList:
         return self.plan.task(self.task_id).concurrent or MOST_OPEN
 
     def _is_stopped(self) -> bool:
-        """A failure ends a sequence; tasks side by side do not mind each other's."""
-        runs_on = self._is_side_by_side or self._runs_after
-        return self.scope.block_failed and not runs_on
+        """After a failure nothing more begins. What handles errors or cleans up goes on to its end,
+        and so do the first tasks of a list that starts them all at once.
+        """
+        at_once = self._is_side_by_side and not self.plan.task(self.task_id).concurrent
+        return self.scope.block_failed and self._is_main and not at_once
 
     def _is_over(self) -> bool:
         scope = self.scope
@@ -263,6 +267,8 @@ class TaskList:
         waiting = [it for it in self._tasks if it.id not in scope.begun]
         for each in waiting:
             needed = task.depends_on.get(each.id, ())
+            if needed and scope.block_failed:
+                continue
             if all(it in scope.done or self.plan.task(it).disabled for it in needed):
                 return Start(each)
         return None

@@ -121,10 +121,13 @@ class DownloadFilesTask:
 
 
 class DeleteFilesProperties(Properties):
-    """namespace: whose files. files: globs, or one."""
+    """namespace: whose files. files: globs, or one. deleteParentFolder: folders that are empty then
+    go too: they always do, as a folder is no more than a part of its files' paths.
+    """
 
     namespace: Text
     files: TextList | Text
+    delete_parent_folder: bool | Expression = False
 
 
 class DeleteFilesTask:

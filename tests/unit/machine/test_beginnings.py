@@ -245,8 +245,19 @@ def test_outputs_of_the_flow() -> None:
     outputs = [{"id": "o", "type": "STRING", "value": "{{ outputs.a.value }}!"}]
     document = flow(task("a"), outputs=outputs)
     assert json.loads(Driver(document).create().run().snapshot().outputs) == {"o": "a#1!"}
-    failed = Driver(document).create().run(a=["fail"]).snapshot()
-    assert (failed.state, failed.outputs) == ("FAILED", "{}")
+    refused = Driver(flow(task("a", runIf="{{ x }}"), outputs=outputs)).create().run().snapshot()
+    assert (refused.state, refused.outputs, refused.error) == ("FAILED", "{}", "")
+
+
+def test_what_failed_has_its_outputs_where_none_of_them_is_missing() -> None:
+    outputs = [{"id": "o", "type": "STRING", "value": "{{ outputs.a.value }}!"}]
+    document = flow(task("a"), task("b"), outputs=outputs)
+    failed = Driver(document).create().run(b=["fail"]).snapshot()
+    assert (failed.state, failed.error) == ("FAILED", "")
+    assert json.loads(failed.outputs) == {"o": "a#1!"}
+    killed = Driver(document).create().run(b=["silent"])
+    killed.tell(KillRequested(EXECUTION_ID))
+    assert (killed.run().ended, killed.snapshot().outputs) == ("KILLED", "{}")
 
 
 def test_outputs_that_can_not_be_rendered_fail_the_execution() -> None:

@@ -38,11 +38,17 @@ def test_a_parallel_starts_all_and_waits_for_all() -> None:
     assert driver.histories("p") == ["CREATED", "RUNNING", "SUCCESS"]
 
 
-def test_a_failure_in_a_parallel_lets_the_others_end() -> None:
-    tasks = [task(name) for name in "abc"]
-    driver = Driver(flow(parallel("p", *tasks, concurrent=1), task("d"))).create().run(a=["fail"])
-    assert driver.states == {"p": "FAILED", "a": "FAILED", "b": "SUCCESS", "c": "SUCCESS"}
+def test_a_failure_in_a_parallel_lets_what_runs_end_and_nothing_more_begin() -> None:
+    tasks = [task(name) for name in "abcd"]
+    driver = Driver(flow(parallel("p", *tasks, concurrent=2), task("z"))).create().run(a=["fail"])
+    assert driver.states == {"p": "FAILED", "a": "FAILED", "b": "SUCCESS"}
     assert driver.ended == "FAILED"
+
+
+def test_a_parallel_without_a_limit_starts_all_whatever_becomes_of_the_first() -> None:
+    failing = {"id": "a", "type": "switch", "value": "y", "cases": {"x": [task("never")]}}
+    driver = Driver(flow(parallel("p", failing, task("b"), task("c")))).create().run()
+    assert driver.states == {"p": "FAILED", "a": "FAILED", "b": "SUCCESS", "c": "SUCCESS"}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7])
@@ -91,10 +97,10 @@ def test_errors_run_after_a_failure_only() -> None:
     assert Driver(document).create().run().jobs == ["a", "b"]
 
 
-def test_a_failure_in_errors_ends_them() -> None:
+def test_a_failure_in_errors_does_not_end_them() -> None:
     document = flow(task("a"), errors=[task("e1"), task("e2")], **{"finally": [task("f")]})
     driver = Driver(document).create().run(a=["fail"], e1=["fail"])
-    assert driver.jobs == ["a", "e1", "f"]
+    assert driver.jobs == ["a", "e1", "e2", "f"]
     assert driver.ended == "FAILED"
 
 
@@ -115,7 +121,7 @@ def test_finally_runs_whatever_came_before() -> None:
     failed = Driver(document).create().run(a=["fail"])
     assert failed.jobs == ["a", "e", "f1", "f2"]
     assert failed.ended == "FAILED"
-    assert Driver(document).create().run(f1=["fail"]).jobs == ["a", "f1"]
+    assert Driver(document).create().run(f1=["fail"]).jobs == ["a", "f1", "f2"]
     assert Driver(document).create().run(f1=["fail"]).ended == "FAILED"
 
 

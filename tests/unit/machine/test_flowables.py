@@ -205,7 +205,21 @@ def test_iterations_side_by_side_are_each_a_sequence() -> None:
     assert sorted(names(driver)[1:]) == [f"{it}[{value}]" for it in "ab" for value in "xyz"]
 
 
-def test_a_failure_ends_its_iteration_and_lets_the_others_be() -> None:
+def test_a_failure_lets_no_other_iteration_go_on() -> None:
+    document = flow(each("e", ["x", "y", "z"], task("a"), task("b"), task("c"), concurrencyLimit=2))
+    driver = Driver(document).create()
+    for name in ("a[y]", "a[x]"):
+        assert name in names(driver)
+    driver.claim(driver.of(Job)[1])
+    driver.result(driver.of(Job)[1])
+    assert names(driver)[3:] == ["b[y]"]
+    driver.claim(driver.of(Job)[0])
+    driver.result(driver.of(Job)[0], State.FAILED)
+    assert driver.run().ended == "FAILED"
+    assert names(driver)[3:] == ["b[y]"], "neither its next task, nor the next value"
+
+
+def test_a_failure_of_all_iterations_ends_each() -> None:
     document = flow(
         each("e", ["x", "y"], task("a"), task("b"), concurrencyLimit=0, errors=[task("h")])
     )
@@ -312,10 +326,17 @@ def test_a_dag_starts_each_task_once_those_before_it_have_ended() -> None:
     assert driver.ended == "SUCCESS"
 
 
-def test_what_depends_on_a_failure_never_starts() -> None:
+def test_after_a_failure_only_what_has_begun_in_a_dag_goes_on() -> None:
     document = flow(dag(("a", []), ("b", ["a"]), ("c", []), ("d", ["c"]), ("e", ["b", "d"])))
     driver = Driver(document).create().run(a=["fail"])
-    assert driver.states == {"g": "FAILED", "a": "FAILED", "c": "SUCCESS", "d": "SUCCESS"}
+    assert driver.states == {"g": "FAILED", "a": "FAILED", "c": "SUCCESS"}
+
+
+def test_a_dag_starts_all_that_depends_on_nothing_whatever_becomes_of_the_first() -> None:
+    failing = flowable("switch", "a", value="y", cases={"x": [task("never")]})
+    tasks = [{"task": failing}, {"task": task("b")}, {"task": task("c"), "dependsOn": ["b"]}]
+    driver = Driver(flow(flowable("dag", "g", *tasks))).create().run()
+    assert driver.states == {"g": "FAILED", "a": "FAILED", "b": "SUCCESS"}
 
 
 # LoopUntil
@@ -680,6 +701,25 @@ def test_variables_are_set_and_unset() -> None:
     assert variables(driver, "one") == {"vars": {"b": "B", "a": "B", "n": [1]}}
     assert variables(driver, "two") == {"vars": {"a": "B", "n": [1]}}
     assert msgspec.json.decode(driver.snapshot().variables) == {"a": "B", "n": [1]}
+
+
+def test_variables_within_variables_are_set_and_unset() -> None:
+    known = {"deep": {"a": 1, "b": {"c": 2}}, "list": [1, 2], "kept": "x", "a.b": 3}
+    fresh = {"deep": {"b": {"d": 3}}, "list": [2, 4], "kept": None}
+    document = flow(
+        flowable("setVariables", "s", variables=fresh),
+        task("one", format="{{ vars }}"),
+        flowable("unsetVariables", "u", variables=["deep.b.c", "deep.a", "a.b"]),
+        flowable("unsetVariables", "no", variables=["kept.x"]),
+        variables=known,
+    )
+    driver = Driver(document).create().run()
+    deep = {"a": 1, "b": {"c": 2, "d": 3}}
+    both = {"deep": deep, "list": [1, 2, 4], "kept": "x", "a.b": 3}
+    assert variables(driver, "one") == {"vars": both}
+    left = {"deep": {"b": {"d": 3}}, "list": [1, 2, 4], "kept": "x"}
+    assert msgspec.json.decode(driver.snapshot().variables) == left
+    assert driver.snapshot("no").error == "there are no variables kept.x"
 
 
 @pytest.mark.parametrize(

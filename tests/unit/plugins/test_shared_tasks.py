@@ -255,7 +255,10 @@ def test_upload_download_delete(bench: Bench) -> None:
     assert list(copies) == ["/lib/main one.py", "/scripts/main.py"]
     assert {bench.content(it) for it in copies.values()} == {b"print()"}
     assert all(it.startswith(f"{OWN}/tasks/t1/run/4/") for it in copies.values())
-    assert bench.done(f"{FILES}.DeleteFiles", files=["main.py"], **space) == {}
+    deleted = bench.done(
+        f"{FILES}.DeleteFiles", files=["main.py"], deleteParentFolder=True, **space
+    )
+    assert deleted == {}
     assert list(bench.blobs.list("kestra:///_files")) == [
         "kestra:///_files/other/lib/main%20one.py"
     ]
