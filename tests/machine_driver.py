@@ -47,6 +47,7 @@ from kestrapy.machine.entities import (
 from kestrapy.machine.folds import ExecutionFold
 from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Output
 from kestrapy.machine.stage import Arrival, Folded, Position, Stage
+from kestrapy.machine.timeouts import Timeout
 from kestrapy.machine.turn import ContentMissing, Rules
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
@@ -58,6 +59,7 @@ NAMESPACE, FLOW_ID = "tests", "driven"
 EXECUTION_ID = derive_execution_id(0, 1_000, "driven")
 
 Document = dict[str, Any]
+Timed = TaskRun | Execution | Sweep | Timeout
 ROOMY = Group(GroupSettings(DEFAULT_GROUP), workers=1, slots=1_000)
 """A default group in which nothing has to wait for a slot."""
 
@@ -185,11 +187,12 @@ class Driver:
                 todo.extend(self.fold(command).outputs)
         return self
 
-    def _due(self) -> list[TaskRun | Execution | Sweep]:
+    def _due(self) -> list[Timed]:
         """The next ones to be tried again, begun at their date, or to go on."""
         runs = [it for it in self.state.values() if isinstance(it, TaskRun)]
-        waiting: list[TaskRun | Execution | Sweep] = [
-            it for it in self.state.values() if isinstance(it, Execution | Sweep) and it.due
+        timed = (Execution, Sweep, Timeout)
+        waiting: list[Timed] = [
+            it for it in self.state.values() if isinstance(it, timed) and it.due
         ]
         waiting += [it for it in runs if it.state is State.RETRYING or (it.scope and it.due)]
         return sorted(waiting, key=lambda it: it.due)
@@ -327,10 +330,12 @@ class Driver:
         return [str(it.state) for it in self.snapshot(task_id).histories]
 
 
-def timer_of(entity: TaskRun | Execution | Sweep) -> Command:
+def timer_of(entity: Timed) -> Command:
     """The timer that it waits for."""
     if isinstance(entity, Sweep):
         return SweepDue(entity.execution_id, entity.due)
+    if isinstance(entity, Timeout):
+        return TimerDue(entity.task_run_id, entity.due)
     made = TimerDue if isinstance(entity, TaskRun) else ExecutionDue
     return made(entity.id, entity.due)
 

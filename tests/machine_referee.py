@@ -35,6 +35,7 @@ from kestrapy.machine.outputs import (
 )
 from kestrapy.machine.sweeps import FORGET
 from kestrapy.machine.task_runs import HELD_STATES
+from kestrapy.machine.timeouts import Timeout
 from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State
 from tests.machine_driver import Driver
@@ -100,6 +101,13 @@ class Referee:
             if _is_after(plan, output.task_id):
                 self._after.add(output.task_run_id)
         after = isinstance(output, Job | Granted) and output.task_run_id in self._after
+        if isinstance(output, Job | Granted):
+            run = driver.state.get(run_key(output.task_run_id))
+            while isinstance(run, TaskRun) and run.parent >= 0:
+                run = driver.state[run_key(f"{run.execution_id}-{run.parent}")]
+                assert isinstance(run, TaskRun)
+                overdue = run.scope is not None and run.scope.overdue
+                assert not overdue, f"{run.id} is overdue, and {output} came of it"
         assert not gone or after, f"after the kill or the end: {output}"
 
     def _execution_told(self, execution_id: str, told: ExecutionSnapshot) -> None:
@@ -207,7 +215,15 @@ class Referee:
             elif run.scope is not None:
                 children = [it for it in runs if it.parent == run.ordinal and it.is_told]
                 limit = _limit(plan, run, run.scope, restarted)
-                self._list(run.scope, plan, run.task_id, children, limit, unsettled=unsettled)
+                self._list(
+                    run.scope,
+                    plan,
+                    run.task_id,
+                    children,
+                    limit,
+                    unsettled=unsettled,
+                    overdue=run.error.startswith("Timeout"),
+                )
                 assert not (run.state.is_terminal and run.scope.open), "an end over open children"
                 assert not (run.state.is_terminal and run.due), "a timer after the end"
 
@@ -220,6 +236,7 @@ class Referee:
         limit: float,
         *,
         unsettled: bool,
+        overdue: bool = False,
     ) -> None:
         alive = [it for it in runs if not it.state.is_terminal]
         assert scope.open == len(alive), f"{scope.open} are open of {alive}"
@@ -228,7 +245,7 @@ class Referee:
         assert not left, "an iteration is left behind"
         failed = any(it.state is State.FAILED for it in runs)
         kind = plan.kind(task_id) if task_id else Kind.SEQUENTIAL
-        if kind in FAILING:
+        if kind in FAILING or overdue:
             assert scope.failed >= failed
         else:
             assert scope.failed == failed
@@ -276,10 +293,13 @@ class Referee:
         live = {it.id for it in _of(driver, Execution)}
         live |= {it.execution_id for it in _of(driver, Sweep) if it.kind == FORGET}
         for key, entity in driver.state.items():
-            if key[0] in "actiso":
+            if key[0] in "actisoy":
                 assert key[2:].partition("-")[0] in live, f"{key} of no live execution"
             if key[0] in "lvhb":
                 assert key[2:].partition(":")[0] in live, f"{key} of no live execution"
+            if isinstance(entity, Timeout):
+                run = driver.state[run_key(entity.task_run_id)]
+                assert isinstance(run, TaskRun) and not run.state.is_terminal, f"{key} is late"
             assert not isinstance(entity, Sweep) or key[2:] in live, f"{key} walks over nothing"
 
 

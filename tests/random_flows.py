@@ -50,6 +50,8 @@ CALLS: list[Document] = [
     {"type": "subflow", "wait": False, "labels": {"k": "{{ taskrun.id }}"}},
     {"type": "subflow", "transmitFailed": False, "flowId": "{{ outputs.t1.value }}"},
     {"type": "subflow", "retry": {"type": "constant", "interval": "PT1S", "maxAttempts": 2}},
+    {"type": "subflow", "timeout": "PT1S", "retry": {"type": "constant", "interval": "PT1S"}},
+    {"type": "subflow", "timeout": "PT1S", "wait": False},
     {"type": "forEachItem", "items": "kestra:///a", "inputs": {"i": "{{ taskrun.items }}"}},
     {"type": "forEachItem", "items": "kestra:///a", "wait": False, "transmitFailed": False},
 ]
@@ -126,6 +128,8 @@ class FlowMaker:
         made = self._random.choice(self._flowables())(depth)
         if self._chance(0.15):
             properties["retry"] = self._retry()
+        if self._chance(0.2):
+            properties["timeout"] = self._random.choice(TIMES)
         return {"id": task_id, **made, **properties}
 
     def _flowables(self) -> list[Callable[[int], Document]]:

@@ -52,6 +52,7 @@ from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Output
 from kestrapy.machine.restored import Restoring
 from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
+from kestrapy.machine.timeouts import Timeout
 from kestrapy.machine.turn import ContentMissing
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
@@ -234,6 +235,10 @@ class History:
         return WorkerLost(worker)
 
     def _timer(self) -> Command:
+        timeouts = self._live(Timeout)
+        if timeouts and self.random.random() < 0.4:
+            timeout = self._one_of(timeouts)
+            return TimerDue(timeout.task_run_id, timeout.due + self.random.choice([0, 0, 0, 1, -1]))
         runs = [it for it in self._live(TaskRun) if it.due]
         if not runs or self.random.random() < 0.05:
             return TimerDue("nothing-0", 5)
@@ -440,6 +445,7 @@ class History:
                 break
             self._say(wanted[0])
         left = self._live(Execution) + self._live(TaskRun) + self._live(Sweep)
+        left += self._live(Timeout)
         assert not left, f"these wait, but for nothing: {left}"
         return self
 
@@ -474,6 +480,8 @@ class History:
             return [ExecutionDue(entity.id, entity.due)]
         if isinstance(entity, Sweep):
             return [SweepDue(entity.execution_id, entity.due)]
+        if isinstance(entity, Timeout) and entity.below >= 0:
+            return [TimerDue(entity.task_run_id, entity.due)]
         if not isinstance(entity, TaskRun):
             return []
         if entity.is_waiting and not entity.place:

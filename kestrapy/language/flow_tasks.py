@@ -27,16 +27,18 @@ BEHAVIORS = ("RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION")
 ON_WORKER_LOST = ("RESUBMIT", "FAIL")
 NOT_YET = ("assets", "version")
 """Core properties of a task that Kestra knows."""
-ACTED_UPON = {
-    Kind.PAUSE: ("timeout", "retry"),
-    Kind.SUBFLOW: ("retry",),
-    Kind.FOR_ITEMS: ("retry", "logLevel", "workerGroup", "workerSelector"),
-}
-"""Of what only workers act upon, what has an effect all the same."""
 IDLE: dict[str, tuple[str, Any]] = {"timeout": ("timeout", None), "logLevel": ("log_level", "")}
 """Of the rest, what may be written and has no effect, as in Kestra; validation warns of it. With
 the attribute of a Task, and what it is then.
 """
+
+
+def acted_upon(kind: Kind) -> tuple[str, ...]:
+    """What has an effect on a task that no worker runs, of what only these have to do with."""
+    retry = ("retry",) if kind.has_children or kind is Kind.SUBFLOW else ()
+    timeout = ("timeout",) if kind.lasts else ()
+    of_steps = ("logLevel", "workerGroup", "workerSelector") if kind is Kind.FOR_ITEMS else ()
+    return retry + timeout + of_steps
 
 
 @dataclass
@@ -83,7 +85,7 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     if not kind.kind.is_job:
         _refuse_workers_own(fields, kind)
         for name, (attribute, absent) in IDLE.items():
-            if name not in ACTED_UPON.get(kind.kind, ()):
+            if name not in acted_upon(kind.kind):
                 core[attribute] = absent
     if kind.kind.has_children:
         core |= read_children(fields, kind, partial(read_task, reading=reading))
@@ -129,9 +131,8 @@ def _check_directory(
 
 def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
     remedy = "set it on its tasks" if kind.kind.has_children else "leave it out"
-    fit = ACTED_UPON.get(kind.kind, ("retry",) if kind.kind.has_children else ())
     for name in RUNNABLE_ONLY:
-        if fields.has(name) and name not in (*fit, *IDLE):
+        if fields.has(name) and name not in (*acted_upon(kind.kind), *IDLE):
             fields.add(name, f"`{name}` has no effect here, no worker runs it: {remedy}")
 
 

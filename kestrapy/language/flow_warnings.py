@@ -12,7 +12,7 @@ from typing import Any
 from kestrapy.errors import ExpressionError, Problem
 from kestrapy.language.expression import compile_template, has_expression
 from kestrapy.language.flow_inputs import contradiction
-from kestrapy.language.flow_tasks import ACTED_UPON, IDLE
+from kestrapy.language.flow_tasks import IDLE, acted_upon
 from kestrapy.language.problems import near
 from kestrapy.language.yaml_source import Path, parse, path_text
 from kestrapy.model.inputs import OLDER_TYPES
@@ -58,7 +58,7 @@ def _idle(value: Any, path: Path, registry: Registry) -> Warnings:
         kind = registry.tasks.get(str(value.get("type")))
         if kind is not None and not kind.kind.is_job:
             for name in IDLE:
-                if value.get(name) is not None and name not in ACTED_UPON.get(kind.kind, ()):
+                if value.get(name) is not None and name not in acted_upon(kind.kind):
                     message = f"`{name}` has no effect on a {kind.name}, for no worker runs it"
                     yield (*path, name), message
         for key, item in value.items():

@@ -26,7 +26,7 @@ class Planned:
     siblings, from 0. loops: how many lists of values are around it. reads: of its properties,
     and its type; condition: of its runIf. retry: its own, else that of the nearest task around it
     that has one, else the flow's. asks_properties, asks_condition: whether only a worker can render
-    them.
+    them. timed: whether a task around it has a timeout.
     """
 
     task: Task
@@ -39,6 +39,7 @@ class Planned:
     retry: Retry | None = None
     asks_properties: bool = False
     asks_condition: bool = False
+    timed: bool = False
 
 
 class Plan:
@@ -156,8 +157,15 @@ class Plan:
         return own._replace(names=tuple(sorted(names)))
 
     def _level(
-        self, parent: Flow | Task, parent_id: str, loops: int, retry: Retry | None
+        self,
+        parent: Flow | Task,
+        parent_id: str,
+        loops: int,
+        retry: Retry | None,
+        *,
+        timed: bool = False,
     ) -> Iterator[Planned]:
+        timed = timed or (isinstance(parent, Task) and parent.timeout is not None)
         has_values = isinstance(parent, Task) and self._kinds[parent.type].kind.has_values
         for block, tasks in blocks_of(parent):
             around = loops + (has_values and block == "tasks")
@@ -178,8 +186,9 @@ class Plan:
                         rendered_here(task, self._kinds[task.type].kind)
                     ),
                     asks_condition=value_needs_worker(task.run_if),
+                    timed=timed,
                 )
-                yield from self._level(task, task.id, around, tried)
+                yield from self._level(task, task.id, around, tried, timed=timed)
 
 
 def rendered_here(task: Task, kind: Kind) -> dict[str, Any]:

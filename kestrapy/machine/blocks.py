@@ -13,6 +13,7 @@ from kestrapy.machine import (
     halts,
     subflows,
     task_runs,
+    timeouts,
     transitions,
 )
 from kestrapy.machine.entities import TaskRun
@@ -53,10 +54,10 @@ def _start(tasks: TaskList) -> list[int]:
     """Start tasks of the list. -> the flowable ones among them, whose lists begin now."""
     turn, flowable_runs = tasks.turn, []
     if tasks.kind is Kind.BATCHES:
-        if not turn.execution(tasks.execution_id).killing:
+        if not tasks.is_stopped:
             subflows.start_batches(turn, tasks.run)
         return []
-    while not turn.execution(tasks.execution_id).killing:
+    while not tasks.is_stopped:
         start = tasks.next()
         if start is None:
             _ask_again(tasks)
@@ -125,6 +126,8 @@ def end(turn: Turn, run: TaskRun, state: State) -> int:
         directories.settle(turn, run, state)
     history = transitions.enter(transitions.TASK_RUN, run.history, state, turn.at)
     flowables.drop_values(turn, run)
+    if task.timeout is not None:
+        timeouts.end(turn, run)
     turn.put_run(replace(run, history=history, due=0))
     TaskList.of(turn, run.execution_id, run.parent).let_go(run, state)
     return run.parent

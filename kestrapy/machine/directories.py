@@ -92,8 +92,10 @@ def _moved(turn: Turn, child: TaskRun, state: State, log_file: str) -> TaskRun:
 
 
 def _is_news(child: TaskRun, command: TaskReport) -> bool:
-    """Whether it is about the attempt that runs, or a later one."""
+    """Whether it is about the attempt that runs, or a later one. What has begun is not skipped."""
     known = sum(it.epoch == child.epoch for it in child.attempts)
+    if command.state is State.SKIPPED and known:
+        return False
     if command.attempt == known:
         return _is_open(child) and command.state is not State.RUNNING
     return command.attempt > known

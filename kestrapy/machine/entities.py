@@ -42,7 +42,8 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     task may start, with its place; emptied in the command that fills it. begun, done: of a Dag, the
     tasks that were started, and those that others may follow. waits: until a timer, or a resume.
     outcome: in which state that timer ends a Pause. rounds: of a loop, how often it has run; of
-    batches that are killed, how many are still to be told.
+    batches that are killed, how many are still to be told. overdue: its time is over, and what it
+    has started is being killed.
 
     Of a ForEachItem: done has the ordinals of its children. Of its batches: parts, of the outputs
     that are to be merged, the first and the last.
@@ -63,6 +64,7 @@ class Scope(msgspec.Struct, frozen=True, array_like=True):
     outcome: str = ""
     rounds: int = 0
     parts: tuple[int, int] = (0, 0)
+    overdue: bool = False
 
 
 class Execution(Entity, frozen=True):

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import msgspec
 
-from kestrapy.machine import blocks, directories, endings, evaluations, groups, sweeps, task_runs
+from kestrapy.machine import (
+    blocks,
+    directories,
+    endings,
+    evaluations,
+    groups,
+    sweeps,
+    task_runs,
+    timeouts,
+)
 from kestrapy.machine.commands import (
     Claimed,
     PublishAgain,
@@ -42,13 +51,13 @@ def _find(turn: Turn, task_run_id: str) -> TaskRun | None:
 
 
 def is_killed(turn: Turn, run: TaskRun) -> bool:
-    """Whether its execution is being killed, and the walk that does it has not met it yet: then it
-    is killed by whatever comes first.
+    """Whether it is to be killed, with its execution or with what an overdue run has started, and
+    the walk that does it has not met it yet: then it is killed by whatever comes first.
     """
     if run.state.is_terminal or run.state is State.KILLING:
         return False
     execution = turn.get(execution_key(run.execution_id), Entity)
-    return isinstance(execution, Execution) and execution.killing
+    return isinstance(execution, Execution) and timeouts.is_stopped(turn, run)
 
 
 def claimed(turn: Turn, command: Claimed) -> None:

@@ -28,6 +28,7 @@ from kestrapy.machine import (
     subflows,
     sweeps,
     task_runs,
+    timeouts,
     waking,
 )
 from kestrapy.machine.commands import (
@@ -129,7 +130,7 @@ def _settle(turn: Turn) -> None:
 def _publish(turn: Turn, run: TaskRun) -> None:
     """It may be of any execution: a bug that it meets harms that one, not whoever made room."""
     execution_id = run.execution_id
-    if sweeps.is_breaking(turn, execution_id) or turn.execution(execution_id).killing:
+    if sweeps.is_breaking(turn, execution_id) or timeouts.is_stopped(turn, run):
         return  # a walk will meet it in a moment, and it has a place until then
     try:
         task_runs.publish(turn, run)

@@ -18,7 +18,7 @@ from kestrapy.language.expression.scope import Scope as Rendering
 from kestrapy.language.inputs import resolve_inputs
 from kestrapy.language.reads import Reads, reads_of
 from kestrapy.language.values import is_true, labels_from, merged, values_from, without
-from kestrapy.machine import halts, transitions
+from kestrapy.machine import halts, timeouts, transitions
 from kestrapy.machine.commands import ResumeAsked
 from kestrapy.machine.entities import (
     VALUES_PART,
@@ -75,6 +75,7 @@ def begin(turn: Turn, run: TaskRun) -> State | None:
     except UserError as error:
         fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
         return State.FAILED
+    timeouts.begin(turn, run)
     return None
 
 

@@ -8,14 +8,23 @@ from typing import Any
 
 import msgspec
 
-from kestrapy.machine import admission, entities, execution, intake, leases, restored, triggers
+from kestrapy.machine import (
+    admission,
+    entities,
+    execution,
+    intake,
+    leases,
+    restored,
+    timeouts,
+    triggers,
+)
 from kestrapy.machine.entities import EntityMap
 from kestrapy.machine.execution import Step
 from kestrapy.machine.stage import Arrival
 from kestrapy.machine.turn import Rules
 
 ENTITIES = (
-    *(*entities.ENTITIES, *restored.ENTITIES),
+    *(*entities.ENTITIES, *restored.ENTITIES, *timeouts.ENTITIES),
     *(*intake.ENTITIES, *admission.ENTITIES, *leases.ENTITIES, *triggers.ENTITIES),
 )
 

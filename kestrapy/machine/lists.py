@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from kestrapy.language.plan import LISTENERS, Plan
-from kestrapy.machine import evaluations, flowables
+from kestrapy.machine import evaluations, flowables, timeouts
 from kestrapy.machine.entities import Scope, TaskRun
 from kestrapy.machine.turn import Turn
 from kestrapy.model.flow import Task
@@ -104,7 +104,7 @@ class TaskList:
             if following is None:
                 return None
             scope = replace(self.scope, block=following, cursor=0, block_failed=False, lanes=())
-            self.keep(scope)
+            self.keep(replace(scope, overdue=False))
         return self._next_in_block()
 
     def take(self, start: Start) -> None:
@@ -138,7 +138,7 @@ class TaskList:
                 failed=scope.failed or state is State.FAILED,
                 block_failed=scope.block_failed or not has_gone_well,
                 warned=scope.warned or state is State.WARNING,
-                killed=scope.killed or state is State.KILLED,
+                killed=scope.killed or (state is State.KILLED and not scope.overdue),
             )
         )
 
@@ -147,7 +147,7 @@ class TaskList:
         execution, scope = self.turn.execution(self.execution_id), self.look().scope
         if scope.open or self.is_asking:
             return None
-        if execution.killing:
+        if self.is_stopped:
             if self.owner != ROOT and self.run.state is State.PAUSED:
                 return None  # it began in this very step; the kill that follows ends it
             return self._stopped_as(State(execution.ends_as or State.KILLED))
@@ -164,6 +164,16 @@ class TaskList:
         if state is not State.RETRIED or self.owner == ROOT:
             return state
         return State.FAILED if self.scope.failed else State.KILLED
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing of it may start any more: it is being killed, if its end does not come
+        first.
+        """
+        if self.turn.execution(self.execution_id).killing:
+            return True
+        timed = self.owner != ROOT and self.plan.planned(self.task_id).timed
+        return timed and timeouts.is_cut_off(self.turn, self.run)
 
     @property
     def is_asking(self) -> bool:
@@ -217,18 +227,20 @@ class TaskList:
             return 1
         return self.plan.task(self.task_id).concurrent or MOST_OPEN
 
-    def _is_stopped(self) -> bool:
-        """After a failure nothing more begins. What handles errors or cleans up goes on to its end,
-        and so do the first tasks of a list that starts them all at once.
+    def _has_failed(self) -> bool:
+        """After a failure nothing more begins, nor once its time is over. What handles errors or
+        cleans up goes on to its end, and so do the first tasks of a list that starts them all at
+        once.
         """
         at_once = self._is_side_by_side and not self.plan.task(self.task_id).concurrent
-        return self.scope.block_failed and self._is_main and not at_once
+        failed = self.scope.block_failed and self._is_main and not at_once
+        return self.scope.overdue or failed
 
     def _is_over(self) -> bool:
         scope = self.scope
         if scope.waits and self._is_main:
             return False
-        if self._is_stopped():
+        if self._has_failed():
             return True
         if self._is_ordered:
             return self._next_in_order() is None
@@ -252,7 +264,7 @@ class TaskList:
     def _next_in_block(self) -> Start | None:
         scope = self.scope
         waits = scope.waits and scope.block != "onPause"
-        if waits or scope.open >= self._limit or self._is_stopped():
+        if waits or scope.open >= self._limit or self._has_failed():
             return None
         if self._is_ordered:
             return self._next_in_order()

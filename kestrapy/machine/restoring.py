@@ -22,6 +22,7 @@ from kestrapy.machine import (
     slots,
     sweeps,
     task_runs,
+    timeouts,
     transitions,
     waking,
 )
@@ -241,12 +242,13 @@ def _run_again(turn: Turn, run: TaskRun) -> int:
 
 
 def _reopen(turn: Turn, run: TaskRun) -> int:
-    """A flowable task run whose list goes on. -> its ordinal."""
+    """A flowable task run whose list goes on; its time counts anew. -> its ordinal."""
     plan = turn.plan(turn.execution(run.execution_id))
     if plan.kind(run.task_id).has_values and not _tell_values(turn, run):
         run = turn.run(run.execution_id, run.ordinal)
         scope = run.scope or Scope()
         turn.put_run(replace(run, scope=replace(scope, failed=True, block_failed=True)))
+    timeouts.begin(turn, run)
     return run.ordinal
 
 

@@ -18,7 +18,15 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import UserError
-from kestrapy.machine import calls, evaluations, flowables, merging, task_runs, transitions
+from kestrapy.machine import (
+    calls,
+    evaluations,
+    flowables,
+    merging,
+    task_runs,
+    timeouts,
+    transitions,
+)
 from kestrapy.machine.commands import ChildReported, KillRequested
 from kestrapy.machine.entities import (
     Attempt,
@@ -55,6 +63,7 @@ def begin(turn: Turn, run: TaskRun) -> State | None:
     except UserError as error:
         flowables.fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
         return State.FAILED
+    timeouts.begin(turn, run)
     return None
 
 
@@ -159,7 +168,7 @@ def reported(turn: Turn, command: ChildReported) -> TaskRun | None:
         return None
     turn.drop(key)
     turn.touch(run.execution_id)
-    state = _state_for(child, command)
+    state = _state_for(run, child, command)
     if state is State.FAILED and not run.error:
         what = "could not run" if command.refused else "has FAILED"
         why = f": {command.error}" if command.error else ""
@@ -177,18 +186,18 @@ def _replaced(turn: Turn, run: TaskRun, key: str, child: Child) -> None:
     """Another execution has taken a child's place; a kill goes to that one too."""
     turn.put(key, child)
     turn.touch(run.execution_id)
-    if run.state is State.KILLING:
+    if run.state is State.KILLING or (run.scope is not None and run.scope.overdue):
         turn.emit(KillRequested(child.execution_id), run.execution_id)
     elif key == child_key(run.id, calls.ALONE):
         outputs = _encode({"executionId": child.execution_id}).decode()
         turn.put_run(replace(run, outputs=outputs))
 
 
-def _state_for(child: Child, command: ChildReported) -> State:
+def _state_for(run: TaskRun, child: Child, command: ChildReported) -> State:
     """In which state the child leaves its parent: FAILED where it could not start, or its outputs
-    can't be had.
+    can't be had, or it came too late.
     """
-    if command.refused:
+    if command.refused or (run.scope is not None and run.scope.overdue):
         return State.FAILED
     shows = (State.FAILED, State.KILLED, State.WARNING)
     return command.state if child.transmits and command.state in shows else State.SUCCESS
@@ -221,6 +230,7 @@ def _tried_again(turn: Turn, run: TaskRun) -> bool:
     if not task_runs.retried(turn, turn.put_run(replace(run, failures=run.failures + 1))):
         return False
     merging.drop(turn, run)
+    timeouts.end(turn, run)
     run = turn.run(run.execution_id, run.ordinal)
     due = max(run.due, turn.at + 1)
     turn.put_run(replace(run, scope=Scope(), due=due, outputs="{}", error="", answers=""))
@@ -283,6 +293,19 @@ def kill(turn: Turn, run: TaskRun) -> TaskRun:
     if scope.open:
         _kill_page(turn, run, replace(scope, rounds=scope.cursor))
     return turn.run(run.execution_id, run.ordinal)
+
+
+def time_out(turn: Turn, run: TaskRun) -> None:
+    """The time of a Subflow is over: its child is killed, and it fails once that one has reported;
+    at once where it does not wait for the end.
+    """
+    scope = replace(run.scope or Scope(), overdue=True)
+    run = kill(turn, turn.put_run(replace(run, scope=scope)))
+    if run.scope is not None and not run.scope.open:
+        run = _attempt_ended(turn, run, State.FAILED)
+        if not _tried_again(turn, run):
+            run = turn.run(run.execution_id, run.ordinal)
+            turn.put_run(replace(run, scope=replace(run.scope or Scope(), failed=True)))
 
 
 def _kill_page(turn: Turn, run: TaskRun, scope: Scope) -> None:

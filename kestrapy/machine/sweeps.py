@@ -12,7 +12,16 @@ from collections.abc import Iterator
 
 import msgspec
 
-from kestrapy.machine import blocks, flowables, groups, halts, subflows, task_runs, transitions
+from kestrapy.machine import (
+    blocks,
+    flowables,
+    groups,
+    halts,
+    subflows,
+    task_runs,
+    timeouts,
+    transitions,
+)
 from kestrapy.machine.entities import (
     Sweep,
     TaskRun,
@@ -60,10 +69,10 @@ def stop(turn: Turn, execution_id: str) -> None:
 
 def go_on(turn: Turn, sweep: Sweep) -> bool:
     """The next slice. -> whether it was the last one."""
-    met = _Slice(turn, sweep)
+    met = Slice(turn, sweep.execution_id, sweep.below, ended=sweep.kind == FORGET)
     for run in met:
         if sweep.kind == KILL:
-            _kill(turn, run)
+            kill(turn, run)
         elif sweep.kind == BREAK:
             _break(turn, run)
         else:
@@ -77,27 +86,32 @@ def go_on(turn: Turn, sweep: Sweep) -> bool:
     return True
 
 
-class _Slice:
-    """The task runs that one command of a walk changes; below: where the next one begins."""
+class Slice:
+    """The task runs that one command of a walk changes, of ordinals below ``below`` and not below
+    ``first``; below: then where the next one begins. ended: those that have ended as well.
+    """
 
-    def __init__(self, turn: Turn, sweep: Sweep):
-        self.below = sweep.below
+    def __init__(
+        self, turn: Turn, execution_id: str, below: int, first: int = 0, *, ended: bool = False
+    ):
+        self.below = below
         self._turn = turn
-        self._sweep = sweep
+        self._execution_id = execution_id
+        self._first = first
+        self._ended = ended
 
     def __iter__(self) -> Iterator[TaskRun]:
-        changed, last = 0, max(0, self.below - GLANCES)
+        changed, last = 0, max(self._first, self.below - GLANCES)
         while self.below > last and changed < SLICE:
             self.below -= 1
-            key = run_key(f"{self._sweep.execution_id}-{self.below}")
-            run = self._turn.get(key, TaskRun)
-            if run is None or (self._sweep.kind != FORGET and run.state.is_terminal):
+            run = self._turn.find_run(self._execution_id, self.below)
+            if run is None or (run.state.is_terminal and not self._ended):
                 continue
             changed += 1
             yield run
 
 
-def _kill(turn: Turn, run: TaskRun) -> None:
+def kill(turn: Turn, run: TaskRun) -> None:
     ended = kill_run(turn, run)
     if ended is not None:
         blocks.end(turn, turn.run(run.execution_id, run.ordinal), ended)
@@ -109,13 +123,15 @@ def kill_run(turn: Turn, run: TaskRun) -> State | None:
         return None if run.state is State.KILLING else task_runs.kill(turn, run)
     execution = turn.execution(run.execution_id)
     if run.state is not State.KILLING:
+        if run.state is State.PAUSED:
+            flowables.count_paused(turn, run.execution_id, -1)
         history = transitions.enter(transitions.TASK_RUN, run.history, State.KILLING, turn.at)
         run = turn.put_run(replace(run, history=history, due=0))
         if turn.plan(execution).kind(run.task_id) in CALLS:
             run = subflows.kill(turn, run)
     if run.scope is not None and run.scope.open:
         return None
-    ends_as = State(execution.ends_as)
+    ends_as = State(execution.ends_as or State.KILLED)
     return State.KILLED if ends_as is State.RETRIED else ends_as
 
 
@@ -127,6 +143,7 @@ def _break(turn: Turn, run: TaskRun) -> None:
     elif run.is_waiting:
         run = groups.stop_waiting(turn, run)
     subflows.drop(turn, run)
+    timeouts.end(turn, run)
     scope = None if run.scope is None else replace(run.scope, open=0)
     history = run.history.enter(State.FAILED, turn.at)
     turn.put_run(replace(run, history=history, due=0, scope=scope))
@@ -135,6 +152,7 @@ def _break(turn: Turn, run: TaskRun) -> None:
 
 def _forget(turn: Turn, run: TaskRun) -> None:
     subflows.drop(turn, run)
+    timeouts.end(turn, run)
     turn.drop(run_key(run.id))
     turn.drop(last_run_key(run.execution_id, run.task_id))
     if values := values_of(turn, run):

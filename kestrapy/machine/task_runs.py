@@ -36,6 +36,7 @@ from kestrapy.machine.entities import (
 from kestrapy.machine.outputs import Granted, Job, JobCopy, Kill, Refused
 from kestrapy.machine.retry import retry_delay
 from kestrapy.machine.routing import Route
+from kestrapy.machine.timeouts import is_stopped
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
 from kestrapy.model.flow import Retry, Task
@@ -387,7 +388,7 @@ def retried(turn: Turn, run: TaskRun) -> bool:
     """Whether a run that has failed, which its ``failures`` count, waits for another try."""
     execution = turn.execution(run.execution_id)
     retry = turn.plan(execution).retry(run.task_id)
-    if retry is None or execution.killing:
+    if retry is None or is_stopped(turn, run):
         return False
     if retry.behavior == "CREATE_NEW_EXECUTION":
         _retry_execution(turn, execution, retry)
@@ -416,7 +417,7 @@ def _retry_execution(turn: Turn, execution: Execution, retry: Retry) -> None:
 def take_back(turn: Turn, run: TaskRun) -> State | None:
     """The owner gave the epoch back. -> the state in which the run ends, None: a new epoch."""
     release(turn, run)
-    if turn.execution(run.execution_id).killing:
+    if is_stopped(turn, run):
         turn.put_run(end_attempt(turn, run, State.KILLED))
         return State.KILLED
     submit_again(turn, end_attempt(turn, run, State.RESUBMITTED))
@@ -425,7 +426,7 @@ def take_back(turn: Turn, run: TaskRun) -> State | None:
 
 def lose(turn: Turn, run: TaskRun) -> State | None:
     """The owner is lost. -> the state in which the run ends, None: a new epoch, or a retry."""
-    if turn.execution(run.execution_id).killing:
+    if is_stopped(turn, run):
         return take_back(turn, run)
     task = turn.plan(turn.execution(run.execution_id)).task(run.task_id)
     run = replace(run, losses=run.losses + 1)

@@ -11,6 +11,7 @@ from kestrapy.machine import (
     epochs,
     flowables,
     halts,
+    overdue,
     subflows,
     sweeps,
     task_runs,
@@ -38,6 +39,7 @@ from kestrapy.machine.entities import (
     sweep_key,
 )
 from kestrapy.machine.lists import ROOT
+from kestrapy.machine.timeouts import Timeout, timeout_key
 from kestrapy.machine.turn import Turn
 from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State
@@ -48,6 +50,10 @@ replace = msgspec.structs.replace
 
 
 def timer_due(turn: Turn, command: TimerDue) -> None:
+    timeout = turn.get(timeout_key(command.task_run_id), Timeout)
+    if timeout is not None and timeout.due == command.due:
+        turn.at = max(turn.at, command.due)
+        overdue.due(turn, turn.need(run_key(command.task_run_id), TaskRun), timeout)
     run = turn.get(run_key(command.task_run_id), TaskRun)
     if run is None or not run.due or run.due != command.due:
         return

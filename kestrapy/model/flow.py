@@ -58,7 +58,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     """A task of a flow.
 
     type: the canonical type name (aliases are resolved).
-    timeout: ms, None for none; kept by the worker.
+    timeout: ms, None for none; kept by the worker, or by the executor where none runs it.
     run_if: an expression; empty: always. Where it gives false the task is skipped.
     tasks, errors, finally_: the children of a flowable task; empty for a runnable one.
     branches: further lists of children by name: then, else, ``cases.X``, defaults, onPause.

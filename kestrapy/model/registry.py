@@ -74,6 +74,11 @@ class Kind(Enum):
         return self not in _CHILDLESS
 
     @property
+    def lasts(self) -> bool:
+        """Whether a run of it takes time, so that a timeout has a meaning."""
+        return self not in _AT_ONCE
+
+    @property
     def has_values(self) -> bool:
         """Whether its children run once for each of some values."""
         return self in (Kind.FOR_EACH, Kind.EACH_SEQUENTIAL, Kind.EACH_PARALLEL)
@@ -83,6 +88,7 @@ _CHILDLESS = (
     *(Kind.RUNNABLE, Kind.RESUME, Kind.EXIT, Kind.LABELS, Kind.SET_VARIABLES, Kind.UNSET_VARIABLES),
     *(Kind.SUBFLOW, Kind.BATCHES, Kind.TEMPLATE),
 )
+_AT_ONCE = (*(Kind.EXIT, Kind.LABELS, Kind.SET_VARIABLES, Kind.UNSET_VARIABLES, Kind.TEMPLATE),)
 CALLS = (Kind.SUBFLOW, Kind.BATCHES)
 """Kinds whose task runs have executions as children."""
 

@@ -16,6 +16,7 @@ from kestrapy.machine import stage
 from kestrapy.machine.commands import ExecutionDue, FlowResolved, Heartbeat, SweepDue, TimerDue
 from kestrapy.machine.entities import Content, Entity, Execution, Sweep, TaskRun, content_key
 from kestrapy.machine.folds import ExecutionFold, admission_fold, intake_fold, leases_fold
+from kestrapy.machine.timeouts import Timeout
 from kestrapy.machine.turn import ContentMissing, Rules
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import DEFAULT_GROUP, GroupSettings
@@ -225,7 +226,7 @@ class ExecutorDuties:
 
 
 def _due(entity: Entity) -> int:
-    return entity.due if isinstance(entity, TaskRun | Execution | Sweep) else 0
+    return entity.due if isinstance(entity, TaskRun | Execution | Sweep | Timeout) else 0
 
 
 def _timer(entity: Entity) -> TimerDue | ExecutionDue | SweepDue:
@@ -233,6 +234,8 @@ def _timer(entity: Entity) -> TimerDue | ExecutionDue | SweepDue:
         return SweepDue(entity.execution_id, entity.due)
     if isinstance(entity, Execution):
         return ExecutionDue(entity.id, entity.due)
+    if isinstance(entity, Timeout):
+        return TimerDue(entity.task_run_id, entity.due)
     if not isinstance(entity, TaskRun):
         raise TypeError(f"{type(entity).__name__} has no timer")
     return TimerDue(entity.id, entity.due)

@@ -9,6 +9,7 @@ import pytest
 from kestrapy.cli.flow import validate_file
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.flow_warnings import flow_warnings
+from kestrapy.plugins.registry import REGISTRY as TYPES
 from tests.unit.language.types_for_tests import REGISTRY
 
 FLOW = """\
@@ -71,13 +72,32 @@ def test_inputs_that_take_no_value() -> None:
 
 def test_properties_without_effect() -> None:
     child = "{id: b, type: echo, message: m, timeout: PT1S, logLevel: WARN}"
-    parent = f"{{id: s, type: sequential, timeout: PT1S, tasks: [{child}]}}"
+    parent = f"{{id: s, type: sequential, timeout: PT2S, logLevel: WARN, tasks: [{child}]}}"
     text = f"id: f\nnamespace: n\ntasks:\n- {parent}\n"
     (warning,) = flow_warnings(text, REGISTRY)
-    assert (warning.path, warning.line) == ("tasks[0].timeout", 4)
-    assert "`timeout` has no effect on a acme.flow.Sequential" in warning.message
+    assert (warning.path, warning.line) == ("tasks[0].logLevel", 4)
+    assert "`logLevel` has no effect on a acme.flow.Sequential" in warning.message
     (task,) = parse_flow(text, REGISTRY).tasks
-    assert task.timeout is None and task.tasks[0].timeout == 1000
+    assert task.log_level == "" and (task.timeout, task.tasks[0].timeout) == (2000, 1000)
+
+
+@pytest.mark.parametrize(
+    ("task", "warned"),
+    [
+        ("{type: exit, timeout: PT1S}", ["timeout"]),
+        ("{type: labels, timeout: PT1S, labels: {a: b}}", ["timeout"]),
+        ("{type: pause, timeout: PT1S}", []),
+        ("{type: resume, timeout: PT1S}", []),
+        ("{type: subflow, timeout: PT1S, namespace: n, flowId: g, logLevel: WARN}", ["logLevel"]),
+        ("{type: if, timeout: PT1S, condition: a, then: [{id: c, type: exit}]}", []),
+    ],
+)
+def test_a_timeout_has_an_effect_on_whatever_takes_time(task: str, warned: list[str]) -> None:
+    text = f"id: f\nnamespace: n\ntasks:\n- {task.replace('{', '{id: t, ', 1)}\n"
+    found = [it.path for it in flow_warnings(text, TYPES)]
+    assert found == [f"tasks[0].{name}" for name in warned]
+    (read,) = parse_flow(text, TYPES).tasks
+    assert read.timeout == (None if "timeout" in warned else 1000)
 
 
 def test_a_subflows_outputs_are_those_of_what_it_runs() -> None:

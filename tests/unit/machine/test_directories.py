@@ -260,3 +260,12 @@ def test_a_directory_that_no_group_may_run_is_handled_as_a_failed_one() -> None:
     assert driver.states == {"dir": "FAILED", "mend": "SUCCESS"}
     assert driver.ended == "FAILED"
     assert told(driver)[-1] == ("dir", "FAILED")
+
+
+def test_what_has_begun_is_not_skipped_any_more() -> None:
+    driver = begun(task("a"))
+    report(driver, 0, S.RUNNING)
+    assert report(driver, 0, S.SKIPPED) == report(driver, 0, S.SKIPPED, attempt=2) == []
+    report(driver, 0, S.RETRYING)
+    assert report(driver, 0, S.SKIPPED) == report(driver, 0, S.SKIPPED, attempt=2) == []
+    assert driver.histories("a") == ["CREATED", "RUNNING", "RETRYING"]

@@ -70,6 +70,23 @@ def test_what_sleeps_in_parallel_sleeps_at_once() -> None:
     assert (execution.ended or 0) - execution.started < 3 * 3_600_000 + 2_000
 
 
+def test_a_flowable_task_that_takes_too_long_is_ended_with_all_that_it_started() -> None:
+    nap = sleep("nap", "PT1H")
+    mend = ret("mend", "{{ taskrun.parentId }}")
+    kind = "io.kestra.plugin.core.flow.Sequential"
+    long = f"{{id: long, type: {kind}, timeout: PT10M, tasks: [{nap}], errors: [{mend}]}}"
+    with FlowTest(flow(long, ret("next"))) as test:
+        execution = test.run()
+
+    assert 600_000 <= (execution.ended or 0) - execution.started < 600_000 + 2_000
+    assert [(it.task_id, it.state) for it in execution.task_runs] == [
+        ("long", "FAILED"),
+        ("nap", "KILLED"),
+        ("mend", "SUCCESS"),
+    ]
+    assert execution.messages("long") == ["Timeout: the task ran longer than 600000 ms"]
+
+
 def test_results_hold_in_their_order_and_then_the_task_runs() -> None:
     source = flow(ret("it", "real", ", retry: {type: constant, interval: PT1H, maxAttempts: 5}"))
     with FlowTest(source) as test:

@@ -51,6 +51,18 @@ def rows(folder: Path, *lines: str) -> Path:
     return path
 
 
+def test_a_subflow_that_takes_too_long_is_killed() -> None:
+    timed = OUTER.replace("inheritLabels: true", "timeout: PT1M, retry: {RETRY}").replace(
+        "RETRY", "type: constant, interval: PT1S, maxAttempts: 2"
+    )
+    with FlowTest(timed, INNER) as test:
+        execution = test.run()
+        children = test.of_flow("inner")
+    assert (execution.state, [it.state for it in children]) == ("FAILED", ["KILLED", "KILLED"])
+    assert [it.state for it in execution["call"].attempts] == ["FAILED", "FAILED"]
+    assert execution["call"].error == "Timeout: the task ran longer than 60000 ms"
+
+
 def test_each_batch_is_a_file_that_its_execution_reads(tmp_path: Path) -> None:
     with FlowTest(EACH, CALLED) as test:
         execution = test.run({"rows": rows(tmp_path, "a", "b", "c")})
