@@ -42,11 +42,12 @@ from kestrapy.model.flow import Flow
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.registry import Registry
 from kestrapy.model.worker_group import GROUP, GroupSettings, encode
-from kestrapy.ports.log import Partition
+from kestrapy.ports.log import Partition, Record
 from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.loop import Ticking, run_until
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.log_lines import LogLines
+from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.run_context import Tools
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
@@ -111,6 +112,7 @@ class LocalCluster:
             folder,
             entropy,
             lines,
+            Purges(parts.log, parts.codec, parts.catalogue),
             cipher=self.cipher,
             secrets=EnvironmentSecrets(),
             keyed=AesCipher,
@@ -193,16 +195,21 @@ class LocalCluster:
             ended = False
             while not ended:
                 for record in reader.poll(500, 0.2):
-                    shown = self.parts.codec.decode(record).record
-                    if shown.execution_id == execution_id:
+                    shown = self._shown(record, execution_id)
+                    if shown is not None:
                         yield shown
                         ended = ended or _is_end(shown)
             for record in reader.poll(10_000, 0.05):
-                shown = self.parts.codec.decode(record).record
-                if shown.execution_id == execution_id:
+                shown = self._shown(record, execution_id)
+                if shown is not None:
                     yield shown
         finally:
             reader.close()
+
+    def _shown(self, record: Record, execution_id: str) -> ExecutionEvent | LogEntry | None:
+        shown = self.parts.codec.decode(record).record
+        is_told = isinstance(shown, ExecutionEvent | LogEntry)
+        return shown if is_told and shown.execution_id == execution_id else None
 
     def _send(self, record: object) -> None:
         self._producer.send(self.parts.router.message(record))

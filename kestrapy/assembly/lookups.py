@@ -107,6 +107,8 @@ class IndexedLog:
                     except RecordRefused:
                         continue  # somebody else wrote what can't be read
                 writer.write(rows, [])
+            while writer.purge(_BATCH, self._parts.clock.wall()):
+                pass
             self._next = {it: reader.position(it) for it in places}
         finally:
             reader.close()

@@ -222,6 +222,40 @@ class MetricEntry(Public, frozen=True):
     task_id: str
 
 
+class LogPurge(Public, frozen=True):
+    """Lines that storage is to delete, of the executions of one shard. id: of the purge.
+
+    namespace: itself and those below it; with flow_id only itself. execution_id, levels: empty for
+    all. start, end: epoch ms; lines said at start or later, and before end.
+    """
+
+    id: str
+    shard: int
+    at: int
+    namespace: str
+    flow_id: str
+    execution_id: str
+    levels: list[str]
+    start: int | None
+    end: int
+
+
+class ExecutionPurge(Public, frozen=True):
+    """An execution that storage is to forget, if it has ended and number is still that of its
+    newest event. execution, logs, metrics: what of it.
+
+    From then on nothing of that is taken in any more: an event that comes late does not bring half
+    of it back.
+    """
+
+    execution_id: str
+    number: int
+    at: int
+    execution: bool
+    logs: bool
+    metrics: bool
+
+
 class DeadLetter(Public, frozen=True):
     """A record that could not be read or was refused, as it was, with the reason and where it
     stood.
@@ -251,7 +285,9 @@ PUBLIC = (
     SettingRevision,
     TriggerEvent,
     LogEntry,
+    LogPurge,
     MetricEntry,
+    ExecutionPurge,
     DeadLetter,
 )
 

@@ -39,8 +39,12 @@ def derive_execution_id(shard: int, at: int, *cause: str | int) -> str:
     """The id of the execution that ``cause`` makes, in shard, at epoch ms ``at``."""
     if not 0 <= shard < MAX_SHARDS:
         raise ValueError(f"shard {shard} is not within 0..{MAX_SHARDS - 1}")
-    place = _BASE36[shard // 36] + _BASE36[shard % 36]
-    return place + _base32(at, 9) + _base32(digest(*cause, bits=55), 11)
+    return prefix_of(shard) + _base32(at, 9) + _base32(digest(*cause, bits=55), 11)
+
+
+def prefix_of(shard: int) -> str:
+    """What all ids of a shard begin with."""
+    return _BASE36[shard // 36] + _BASE36[shard % 36]
 
 
 def shard_of(execution_id: str) -> int:

@@ -47,7 +47,6 @@ from kestrapy.plugins.tasks.log import (
     FetchTask,
     LogProperties,
     LogTask,
-    PurgeLogsProperties,
 )
 from kestrapy.plugins.tasks.metric import PublishProperties, PublishTask
 from kestrapy.plugins.tasks.namespace import (
@@ -59,6 +58,12 @@ from kestrapy.plugins.tasks.namespace import (
     UploadFilesTask,
 )
 from kestrapy.plugins.tasks.output import OutputValuesProperties, OutputValuesTask
+from kestrapy.plugins.tasks.purge import (
+    PurgeExecutionsProperties,
+    PurgeExecutionsTask,
+    PurgeLogsProperties,
+    PurgeLogsTask,
+)
 from kestrapy.plugins.tasks.script import (
     CommandsProperties,
     CommandsTask,
@@ -226,6 +231,13 @@ _STEPS = [
 _RUNNABLES = [
     *_INSTANT,
     Runnable(f"{_CORE}.log.Fetch", (f"{_OLD}.log.Fetch",), FetchProperties, FetchTask()),
+    Runnable(f"{_CORE}.log.PurgeLogs", (), PurgeLogsProperties, PurgeLogsTask()),
+    Runnable(
+        f"{_CORE}.execution.PurgeExecutions",
+        (f"{_OLD}.storages.Purge", f"{_CORE}.storage.Purge"),
+        PurgeExecutionsProperties,
+        PurgeExecutionsTask(),
+    ),
     Runnable(
         f"{_CORE}.execution.Count",
         (f"{_CORE}.execution.Counts", f"{_OLD}.executions.Counts"),
@@ -293,7 +305,6 @@ REGISTRY = Registry(
             *(_type_of(it, Kind.RUNNABLE) for it in _RUNNABLES),
             _type_of(_DIRECTORY, Kind.WORKING_DIRECTORY),
             *_FLOWABLES,
-            TaskType(f"{_CORE}.log.PurgeLogs", Kind.RUNNABLE, PurgeLogsProperties, runs=False),
             TaskType(f"{_FOR_EACH_ITEM}${BATCHES}", Kind.BATCHES, BatchesProperties, hidden=True),
         ]
     ),
@@ -301,8 +312,6 @@ REGISTRY = Registry(
     conditions=index(CONDITIONS),
     missing=frozenset(
         {
-            f"{_CORE}.execution.PurgeExecutions",
-            *(f"{_OLD}.storages.Purge", f"{_CORE}.storage.Purge"),
             *(f"{_CORE}.http.SseRequest", f"{_CORE}.namespace.PurgeFiles"),
             *(f"{_CORE}.trigger.Toggle", f"{_OLD}.trigger.Toggle"),
         }

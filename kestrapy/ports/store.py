@@ -6,6 +6,9 @@ The contract, held by ``tests/contract/test_store.py`` over every database:
 * A batch that doesn't begin where its partition's stored position stands changes nothing, so that
   an indexer which lost a partition unknowingly can neither double rows nor set a position back.
 * A record that is there already, or is older than what is there, changes nothing.
+* What is to be purged stands in the database with the position that passes it, so that nobody
+  forgets it, and is deleted a few rows at a time. An execution that was purged stays so: what comes
+  of it later is not taken in.
 """
 
 from __future__ import annotations
@@ -17,16 +20,19 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 from kestrapy.errors import KestrapyError, OperatorError
 from kestrapy.machine.outputs import (
     ExecutionEvent,
+    ExecutionPurge,
     ExecutionSnapshot,
     FlowRevision,
     LogEntry,
+    LogPurge,
     MetricEntry,
     TaskRunSnapshot,
     TriggerEvent,
 )
 from kestrapy.ports.log import Partition
 
-Row = ExecutionEvent | LogEntry | MetricEntry | FlowRevision | TriggerEvent
+Purge = LogPurge | ExecutionPurge
+Row = ExecutionEvent | LogEntry | MetricEntry | FlowRevision | TriggerEvent | Purge
 
 
 class StoreUnavailable(OperatorError):
@@ -61,6 +67,12 @@ class IndexWriter(Protocol):
 
         -> how many executions *diverged*: an event came again under its number with another chain.
         Raises StoreUnavailable, PositionMoved, RowsRefused; nothing was written then.
+        """
+
+    def purge(self, most: int, now: int) -> bool:
+        """Delete about so many rows, at most, of what is to be purged. now: epoch ms.
+
+        -> whether there may be more to delete. Raises StoreUnavailable.
         """
 
     def close(self) -> None: ...
@@ -132,6 +144,27 @@ class FlowCount(NamedTuple):
 
 
 @dataclass(frozen=True)
+class EndedSearch:
+    """Executions that have ended. namespace: itself and those below it; with a flow id only itself.
+    states: any of them, or all. start, end: epoch ms; that started at start or later, and ended
+    before end.
+    """
+
+    end: int
+    start: int | None = None
+    namespace: str = ""
+    flow_id: str = ""
+    states: Sequence[str] = ()
+
+
+class Amounts(NamedTuple):
+    """What there is of some executions."""
+
+    lines: int
+    metrics: int
+
+
+@dataclass(frozen=True)
 class LogSearch:
     """Lines, oldest first. levels: any of them, or all. text: a part of the line. Epoch ms."""
 
@@ -195,6 +228,14 @@ class Queries(Protocol):
 
     def counts(self, search: CountSearch) -> list[FlowCount]:
         """By namespace and flow; flows without such executions are left out."""
+
+    def ended(self, search: EndedSearch, above: str, size: int) -> list[StoredExecution]:
+        """By id, without their task runs: the first ``size`` above this id."""
+
+    def amounts(self, ids: Sequence[str]) -> Amounts: ...
+
+    def lines_to_purge(self, purge: LogPurge) -> int:
+        """How many lines of all shards a purge would delete now."""
 
     def logs(self, search: LogSearch) -> Page[LogEntry]: ...
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from kestrapy.machine.outputs import LogEntry
+from kestrapy.machine.outputs import ExecutionPurge, LogEntry, LogPurge
 from kestrapy.model.state import State
 from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.processes import Launcher
@@ -33,6 +33,13 @@ class TaskFailed(Exception):
     def __init__(self, message: str, outputs: Mapping[str, Any] | None = None):
         super().__init__(message)
         self.outputs = dict(outputs or {})
+
+
+class Files(NamedTuple):
+    """A folder in internal storage, a URI without a last slash, and the way to it."""
+
+    blobs: Blobs
+    folder: str
 
 
 class TaskContext(Protocol):
@@ -82,6 +89,17 @@ class TaskContext(Protocol):
         """What the database has of executions: of the last moment some may lack. Raises UserError
         where this worker has no database.
         """
+
+    def purge_lines(self, purge: LogPurge) -> None:
+        """Have storage delete them, on all shards; returns once that is in the log. Raises
+        UserError, LogUnavailable.
+        """
+
+    def purge_executions(self, purges: Sequence[ExecutionPurge]) -> None:
+        """Have storage forget them; returns once that is in the log. Raises LogUnavailable."""
+
+    def files_of(self, namespace: str, flow_id: str, execution_id: str) -> Files:
+        """The files of any execution, for tasks that purge them."""
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         """kind: counter or timer (its value in seconds)."""

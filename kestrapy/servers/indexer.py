@@ -19,14 +19,16 @@ from kestrapy.errors import LogUnavailable, OperatorError, ProducerDead, RecordR
 from kestrapy.machine.outputs import (
     DeadLetter,
     ExecutionEvent,
+    ExecutionPurge,
     FlowRevision,
     LogEntry,
+    LogPurge,
     MetricEntry,
     TriggerEvent,
 )
 from kestrapy.ports.clock import Clock
 from kestrapy.ports.log import Log, Member, Partition, Record, SendError, SendFailure
-from kestrapy.ports.store import Advance, IndexWriter, PositionMoved, Row, RowsRefused
+from kestrapy.ports.store import Advance, IndexWriter, PositionMoved, Purge, Row, RowsRefused
 from kestrapy.servers.metrics import DEAD_LETTERS, DIVERGED, INDEXED
 from kestrapy.servers.router import Router
 from kestrapy.wire.dead_letters import letter_of
@@ -37,6 +39,8 @@ _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 100, 10_000
 _KEEP_EVERY_MS = 1_000
 _GATHER_MS = 10
+_ROWS_PER_PURGE = 2_000
+"""Deleted in one transaction: others' rows wait for no more than that."""
 _TIMEOUT = 10.0
 
 
@@ -69,6 +73,8 @@ class Indexer:
         self._in_hand: deque[list[Record]] = deque()
         self._lettered: set[tuple[str, int, int]] = set()
         self._unplaced: OperatorError | None = None
+        self._purges = True
+        """Whether the database may have something to purge; a former indexer may have left it."""
         self._pause_ms = _FIRST_PAUSE_MS
         self._again_at = 0
         self.trouble: str | None = None
@@ -110,7 +116,8 @@ class Indexer:
             )
         self._member.resume()
         try:
-            records = self._gather(self._member, patience)
+            # Between two pieces of a purge nobody waits.
+            records = self._gather(self._member, 0 if self._purges else patience)
             if self._unplaced is not None:
                 raise self._unplaced
         except OperatorError:
@@ -120,7 +127,9 @@ class Indexer:
             raise
         busy = bool(records)
         self._write_in_hand()
-        return busy
+        if self._purges:
+            self._purges = self._writer.purge(_ROWS_PER_PURGE, self._clock.wall())
+        return busy or self._purges
 
     def _gather(self, member: Member, patience: int) -> list[Record]:
         """A batch; after its first record, what comes within moments: a transaction has its
@@ -162,6 +171,7 @@ class Indexer:
             self._unplaced = error
             return {}
         self._stored.update({it: stored.get(it) for it in partitions})
+        self._purges = True
         return starts
 
     def revoked(self, partitions: Sequence[Partition]) -> None:
@@ -214,6 +224,7 @@ class Indexer:
             return
         self._in_hand.popleft()
         self._stored.update(ends)
+        self._purges = self._purges or any(isinstance(it, Purge) for it in rows)
         if diverged:
             DIVERGED.inc(diverged)
             _LOG.error("%d executions diverged: please report this bug", diverged)
@@ -254,8 +265,8 @@ class Indexer:
 def rows_by_topic(topics: Catalogue) -> dict[str, tuple[type[Row], ...]]:
     """What is relayed from each topic."""
     return {
-        topics.execution_events: (ExecutionEvent,),
-        topics.logs: (LogEntry,),
+        topics.execution_events: (ExecutionEvent, ExecutionPurge),
+        topics.logs: (LogEntry, LogPurge),
         topics.metrics: (MetricEntry,),
         topics.flows: (FlowRevision,),
         topics.trigger_events: (TriggerEvent,),

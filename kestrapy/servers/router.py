@@ -140,6 +140,8 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     o.Drain: _inbox,
     o.ExecutionEvent: lambda t, it: _of_execution(t.execution_events, it.execution_id),
     o.LogEntry: lambda t, it: _of_execution(t.logs, it.execution_id),
+    o.LogPurge: lambda t, it: (t.logs, it.id, it.shard),
+    o.ExecutionPurge: lambda t, it: _of_execution(t.execution_events, it.execution_id),
     o.MetricEntry: lambda t, it: _of_execution(t.metrics, it.execution_id),
     o.FlowRevision: lambda t, it: (
         t.flows,

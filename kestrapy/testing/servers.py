@@ -32,6 +32,7 @@ from kestrapy.ports.log import Log, Partition, SendError
 from kestrapy.servers.loop import Ticking
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.log_lines import LogLines
+from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.run_context import Tools
 from kestrapy.servers.worker.worker import Worker
 from kestrapy.testing.clock import VirtualClock
@@ -134,6 +135,7 @@ class FlowTestServers:
             folder / "work",
             self.parts.entropy,
             LogLines(self.parts.log, self.parts.codec, self.parts.catalogue),
+            Purges(self.parts.log, self.parts.codec, self.parts.catalogue),
             sleep=clock.sleep,
             cipher=self.cipher,
             secrets=EnvironmentSecrets(),

@@ -184,7 +184,7 @@ EXECUTION_EVENTS = Topic(
     "shards",
     7 * _DAY,
     True,
-    (o.ExecutionEvent,),
+    (o.ExecutionEvent, o.ExecutionPurge),
 )
 INBOX = Topic(
     "inbox",
@@ -196,7 +196,13 @@ INBOX = Topic(
     (o.Granted, o.Refused, o.Kill, o.Drain),
 )
 LOGS = Topic(
-    "logs", "execution id", "lines that task runs log", "shards", 7 * _DAY, True, (o.LogEntry,)
+    "logs",
+    "execution id",
+    "lines that task runs log",
+    "shards",
+    7 * _DAY,
+    True,
+    (o.LogEntry, o.LogPurge),
 )
 METRICS = Topic(
     "metrics",

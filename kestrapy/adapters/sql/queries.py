@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, Select, Table, and_, func, or_, s
 from sqlalchemy.sql.elements import ColumnElement
 
 from kestrapy.adapters.sql.engine import open_engine, transaction
+from kestrapy.adapters.sql.purges import line_conditions, within
 from kestrapy.adapters.sql.rows import (
     event_of,
     execution_snapshot_of,
@@ -31,12 +32,16 @@ from kestrapy.adapters.sql.tables import (
 from kestrapy.machine.outputs import (
     ExecutionEvent,
     LogEntry,
+    LogPurge,
     MetricEntry,
     TaskRunSnapshot,
     TriggerEvent,
 )
+from kestrapy.model.state import TERMINAL
 from kestrapy.ports.store import (
+    Amounts,
     CountSearch,
+    EndedSearch,
     ExecutionSearch,
     FlowCount,
     LogSearch,
@@ -134,6 +139,34 @@ class SqlQueries:
                 )
                 found |= dict.fromkeys(FlowCount(*row) for row in connection.execute(query))
         return sorted(found)
+
+    def ended(self, search: EndedSearch, above: str, size: int) -> list[StoredExecution]:
+        columns = EXECUTIONS.c
+        conditions = [
+            columns.id > above,
+            columns.state.in_(search.states or sorted(TERMINAL)),
+            columns.end_at < search.end,
+        ]
+        if search.start is not None:
+            conditions.append(columns.start_at >= search.start)
+        if search.namespace:
+            conditions.append(within(EXECUTIONS, search.namespace, search.flow_id))
+        if search.flow_id:
+            conditions.append(columns.flow_id == search.flow_id)
+        return self._heads(select(EXECUTIONS).where(*conditions).order_by(columns.id).limit(size))
+
+    def amounts(self, ids: Sequence[str]) -> Amounts:
+        with transaction(self._engine) as connection:
+            return Amounts(
+                *(
+                    _count(connection, table, [table.c.execution_id.in_(ids)])
+                    for table in (LOGS, METRICS)
+                )
+            )
+
+    def lines_to_purge(self, purge: LogPurge) -> int:
+        with transaction(self._engine) as connection:
+            return _count(connection, LOGS, line_conditions(purge))
 
     def logs(self, search: LogSearch) -> Page[LogEntry]:
         conditions = _log_conditions(search)

@@ -146,6 +146,19 @@ TRIGGERS = Table(
     Index("triggers_by_flow", "namespace", "flow_id", "trigger_id"),
 )
 
+PURGES = Table(
+    "purges",
+    METADATA,
+    Column("kind", String, nullable=False),  # execution, or logs
+    Column("id", String, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    # Of an execution the row stays when all is deleted, so that it doesn't come back.
+    Column("done", Boolean, nullable=False),
+    Column("content", Text, nullable=False),
+    PrimaryKeyConstraint("kind", "id"),
+    Index("purges_by_state", "done", "at"),
+)
+
 OFFSETS = Table(
     "offsets",
     METADATA,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, select, update
@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from kestrapy.adapters.sql.engine import open_engine, transaction
+from kestrapy.adapters.sql.purges import fitting, noting, purge_rows, purge_some, purged
 from kestrapy.adapters.sql.rows import (
     Values,
     event_row,
@@ -29,19 +30,22 @@ from kestrapy.adapters.sql.tables import (
     LOGS,
     METRICS,
     OFFSETS,
+    PURGES,
     TASK_RUNS,
     TRIGGERS,
 )
 from kestrapy.machine.outputs import (
     ExecutionEvent,
+    ExecutionPurge,
     FlowRevision,
     LogEntry,
+    LogPurge,
     MetricEntry,
     TriggerEvent,
 )
 from kestrapy.model.ids import SHARD_LENGTH
 from kestrapy.ports.log import Partition
-from kestrapy.ports.store import Advance, PositionMoved, Row
+from kestrapy.ports.store import Advance, PositionMoved, Purge, Row
 
 _KEYS_PER_QUERY = 400
 """Keys of two columns that are asked for at once: a statement's parameters are limited."""
@@ -58,6 +62,7 @@ class SqlIndexWriter:
         insert: Any = sqlite_insert if self._engine.dialect.name == "sqlite" else postgres_insert
         self._inserts = {it: insert(it).on_conflict_do_nothing() for it in _INSERTED}
         self._upserts = {it: _upsert(insert(it), it) for it in _REPLACED}
+        self._noting = noting(insert(PURGES))
         self._first = self._inserts[OFFSETS].returning(OFFSETS.c.next)
 
     def positions(self, partitions: Collection[Partition]) -> dict[Partition, int]:
@@ -71,15 +76,21 @@ class SqlIndexWriter:
         with transaction(self._engine, writes=True) as connection:
             # First of all: this locks the positions, so that what follows has no rival.
             self._advance(connection, advances)
+            rows = _without_purged(connection, rows)
             diverged = self._write_events(
                 connection, [row for row in rows if isinstance(row, ExecutionEvent)]
             )
             for record, table, values in _APPENDED:
                 found = [values(row) for row in rows if isinstance(row, record)]
                 self._append(connection, table, found)
+            self._write_purges(connection, rows)
             triggers = [trigger_row(row) for row in rows if isinstance(row, TriggerEvent)]
             self._replace(connection, TRIGGERS, _newest(triggers, "uid"))
             return diverged
+
+    def purge(self, most: int, now: int) -> bool:
+        with transaction(self._engine, writes=True) as connection:
+            return purge_some(connection, most, now)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -121,6 +132,16 @@ class SqlIndexWriter:
         self._replace(connection, TASK_RUNS, _newest(runs, "execution_id", "id"))
         return len(diverged)
 
+    def _write_purges(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """After all else: so what stands before them in a batch is deleted too."""
+        of_executions = [row for row in rows if isinstance(row, ExecutionPurge)]
+        purges: list[Purge] = [
+            *(row for row in rows if isinstance(row, LogPurge)),
+            *fitting(connection, of_executions),
+        ]
+        if purges:
+            connection.execute(self._noting, purge_rows(purges))
+
     def _known_chains(
         self, connection: Connection, events: Sequence[ExecutionEvent]
     ) -> dict[tuple[str, int], str]:
@@ -159,6 +180,22 @@ def _places(moves: Iterable[Values]) -> str:
     return ", ".join(f"{it['of']}[{it['at']}] at {it['stands']}" for it in moves)
 
 
+def _without_purged(connection: Connection, rows: Sequence[Row]) -> Sequence[Row]:
+    """Without what comes late of executions that were purged."""
+    ids = [row.execution_id for row in rows if isinstance(row, _OF_EXECUTIONS)]
+    gone = purged(connection, ids)
+    return [row for row in rows if not _is_gone(row, gone)] if gone else rows
+
+
+def _is_gone(row: Row, gone: Mapping[str, ExecutionPurge]) -> bool:
+    purge = gone.get(row.execution_id) if isinstance(row, _OF_EXECUTIONS) else None
+    if purge is None:
+        return False
+    if isinstance(row, ExecutionEvent):
+        return purge.execution
+    return purge.logs if isinstance(row, LogEntry) else purge.metrics
+
+
 def _by_shard(events: Sequence[ExecutionEvent]) -> list[dict[str, int]]:
     """For each shard the lowest number of each of its executions."""
     shards: dict[str, dict[str, int]] = {}
@@ -179,6 +216,7 @@ def _newest(rows: Iterable[Values], *keys: str) -> list[Values]:
     return list(found.values())
 
 
+_OF_EXECUTIONS = (ExecutionEvent, LogEntry, MetricEntry)
 _APPENDED: tuple[tuple[type[Any], Table, Callable[[Any], Values]], ...] = (
     (LogEntry, LOGS, log_row),
     (MetricEntry, METRICS, metric_row),

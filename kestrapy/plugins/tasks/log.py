@@ -73,16 +73,3 @@ class FetchTask:
 
         uri = store("logs.jsonl", chosen(), context)
         return TaskOutcome(outputs={"uri": uri, "size": size})
-
-
-class PurgeLogsProperties(Properties):
-    """namespace, flowId, executionId: whose lines, those of all by default. logLevels: lines of
-    these levels, all by default. startDate, endDate: said between these instants.
-    """
-
-    namespace: Text | None = None
-    flow_id: Text | None = None
-    execution_id: Text | None = None
-    log_levels: list[Level] | Expression | None = None
-    start_date: Text | None = None
-    end_date: Text

@@ -17,7 +17,7 @@ import msgspec
 from kestrapy.errors import InvariantViolated, UserError
 from kestrapy.language.expression import render_value
 from kestrapy.language.task_spec import parse_task
-from kestrapy.machine.outputs import LogEntry
+from kestrapy.machine.outputs import ExecutionPurge, LogEntry, LogPurge
 from kestrapy.model.flow import Task
 from kestrapy.model.instants import iso_micros
 from kestrapy.plugins.registry import REGISTRY, Runnable, runnable_of
@@ -29,10 +29,11 @@ from kestrapy.ports.places import cache_folder, execution_folder
 from kestrapy.ports.processes import Launcher, Process
 from kestrapy.ports.secrets import Secrets
 from kestrapy.ports.store import Queries
-from kestrapy.ports.tasks import TaskOutcome
+from kestrapy.ports.tasks import Files, TaskOutcome
 from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.perform import perform
-from kestrapy.servers.worker.reach import reach_of_namespaces, reach_of_run
+from kestrapy.servers.worker.purges import Purges
+from kestrapy.servers.worker.reach import Reach, reach_of_namespaces, reach_of_run
 from kestrapy.servers.worker.revealed import guard, longest_first, mask, parts_of, reveal, seal
 from kestrapy.servers.worker.world import Beyond, WorkerWorld
 
@@ -83,6 +84,7 @@ class Tools(NamedTuple):
     folder: Path
     entropy: Entropy
     lines: LogLines
+    purges: Purges
     sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
     cipher: Cipher | None = None
     types: Callable[[Task], Runnable] = runnable_of
@@ -205,6 +207,16 @@ class RunContext:
     @property
     def queries(self) -> Queries:
         return self._tools.queries()
+
+    def purge_lines(self, purge: LogPurge) -> None:
+        self._tools.purges.lines(purge)
+
+    def purge_executions(self, purges: Sequence[ExecutionPurge]) -> None:
+        self._tools.purges.executions(purges)
+
+    def files_of(self, namespace: str, flow_id: str, execution_id: str) -> Files:
+        folder = execution_folder(namespace, flow_id, execution_id)
+        return Files(Reach(self._tools.blobs, (folder,)), folder)
 
     def metric(self, name: str, kind: str, value: float, tags: Mapping[str, str]) -> None:
         tags = {key: self.masked(text) for key, text in tags.items()}

@@ -13,7 +13,7 @@ from kestrapy.adapters.sql.queries import SqlQueries
 from kestrapy.adapters.sql.schema import upgrade
 from kestrapy.adapters.sql.writer import SqlIndexWriter
 from kestrapy.adapters.system import SystemClock
-from kestrapy.machine.outputs import DeadLetter, ExecutionEvent
+from kestrapy.machine.outputs import DeadLetter, ExecutionEvent, ExecutionPurge, LogPurge
 from kestrapy.model.ids import derive_execution_id
 from kestrapy.model.state import State
 from kestrapy.ports.log import Message, Partition
@@ -113,6 +113,11 @@ class Ailing:
             if getattr(row, "message", None) in self.refused:
                 raise RowsRefused("no such line")
         return self._writer.write(rows, advances)
+
+    def purge(self, most: int, now: int) -> bool:
+        if self.away:
+            raise StoreUnavailable("away")
+        return self._writer.purge(most, now)
 
     def close(self) -> None:
         self._writer.close()
@@ -320,4 +325,49 @@ def test_records_that_retention_took_are_skipped_once_the_log_says_so(bench: Ben
     second = bench.indexer()
     drain(second)
     assert bench.numbers(E1) == [1, 3]
+    second.close()
+
+
+def forget(execution_id: str, number: int) -> ExecutionPurge:
+    at = SystemClock().wall()
+    return ExecutionPurge(execution_id, number, at, execution=True, logs=True, metrics=True)
+
+
+def ended(execution_id: str, number: int) -> ExecutionEvent:
+    return of_execution(execution_id, number, State.CREATED, State.SUCCESS)
+
+
+def purge_of_lines(shard: int) -> LogPurge:
+    return LogPurge("p", shard, 9_000, "", "", "", [], None, 9_000)
+
+
+def test_what_is_to_be_purged_is_deleted_in_the_order_of_the_log(bench: Bench) -> None:
+    bench.send(ended(E1, 1), forget(E1, 1), ended(E2, 2), ended(E1, 1), forget(E2, 1))
+    bench.send(line(0, "gone", execution_id=E2), purge_of_lines(0), purge_of_lines(1))
+    indexer = bench.indexer()
+    drain(indexer)
+    bench.send(line(1, "stays", execution_id=E2), line(0, "late", execution_id=E1))
+    bench.send(ended(E1, 1), created(E1, 3))
+    drain(indexer)
+    assert (bench.numbers(E1), bench.numbers(E2)) == ([], [2])
+    lines = bench.queries.logs(LogSearch()).results
+    assert [it.message for it in lines] == ["stays"]
+    indexer.close()
+
+
+def test_a_large_purge_is_done_between_others_rows_and_by_whoever_comes_next(bench: Bench) -> None:
+    of_task = [line(it, "x" * 10, execution_id=E1) for it in range(9_000)]
+    bench.writer().write([ended(E1, 1), *of_task], [])
+    first = bench.indexer()
+    drain(first)
+    bench.send(forget(E1, 1))
+    first.tick(0)
+    left = bench.queries.logs(LogSearch(size=1)).total
+    assert 0 < left < 9_000
+    first.close()
+    second = bench.indexer()
+    bench.send(created(E2, 2))
+    while second.tick(0) == 0 or bench.numbers(E2) == []:
+        pass
+    assert bench.queries.logs(LogSearch(size=1)).total == 0
     second.close()

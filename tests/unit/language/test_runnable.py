@@ -7,7 +7,6 @@ import pytest
 from kestrapy.errors import FlowRefused, Problem
 from kestrapy.language.flow import parse_flow
 from kestrapy.language.runnable import require_runnable
-from kestrapy.plugins import registry
 from tests.unit.language.types_for_tests import REGISTRY
 
 HEAD = "id: f\nnamespace: n\n"
@@ -36,14 +35,3 @@ def test_a_task_that_no_worker_runs_is_refused_wherever_it_is() -> None:
 def test_a_disabled_one_may_stay() -> None:
     flow = parse_flow(f"{HEAD}tasks: [{{id: x, type: later, disabled: true}}]", REGISTRY)
     require_runnable(flow, REGISTRY)
-
-
-def test_purge_logs_is_read_and_not_saved() -> None:
-    """Its lines are in the database as well, and workers have none."""
-    kind = "io.kestra.plugin.core.log.PurgeLogs"
-    task = f"{{id: p, type: {kind}, logLevels: [DEBUG], endDate: '{{{{ now() }}}}'}}"
-    flow = parse_flow(f"{HEAD}tasks: [{task}]", registry.REGISTRY)
-    with pytest.raises(FlowRefused, match="no worker runs a PurgeLogs task yet"):
-        require_runnable(flow, registry.REGISTRY)
-    with pytest.raises(FlowRefused, match="endDate"):
-        parse_flow(f"{HEAD}tasks: [{{id: p, type: {kind}}}]", registry.REGISTRY)

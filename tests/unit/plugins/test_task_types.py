@@ -32,15 +32,12 @@ def test_alias_names_the_same_type(alias: str, name: str) -> None:
     assert REGISTRY.tasks[alias].name == name
 
 
-def test_every_runnable_type_has_what_runs_it_unless_it_says_so() -> None:
+def test_every_runnable_type_has_what_runs_it() -> None:
     for name, it in REGISTRY.tasks.items():
-        if it.kind is Kind.RUNNABLE and it.runs:
+        if it.kind is Kind.RUNNABLE:
+            assert it.runs
             assert runnable(name) is runnable(it.name)
             assert properties_of(name) is it.properties
-    (later,) = {it.name for it in REGISTRY.tasks.values() if not it.runs}
-    assert later == "io.kestra.plugin.core.log.PurgeLogs"
-    with pytest.raises(NotFound, match=r"no worker .* runs the task type .*PurgeLogs"):
-        runnable(later)
 
 
 def test_flowable_types_are_not_run_by_workers() -> None:

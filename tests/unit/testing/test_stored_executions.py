@@ -40,3 +40,54 @@ def test_executions_are_counted_as_of_now() -> None:
     ]
     assert second["total"] == 4
     assert late["results"] == [flow | {"flowId": "counts", "count": 1}]
+
+
+PURGE = """\
+id: purge
+namespace: system
+tasks:
+  - id: logs
+    type: io.kestra.plugin.core.log.PurgeLogs
+    namespace: company
+    logLevels: [INFO]
+    endDate: "{{ now() }}"
+  - id: executions
+    type: io.kestra.plugin.core.execution.PurgeExecutions
+    namespace: company
+    endDate: "{{ now() }}"
+  - id: counts
+    type: io.kestra.plugin.core.execution.Count
+    namespaces: [company.team, system]
+    startDate: "{{ now() | dateAdd(-1, 'DAYS') }}"
+    expression: "{{ true }}"
+"""
+SAYS = """\
+id: says
+namespace: company.team
+inputs: [{id: waits, type: BOOLEAN}]
+tasks:
+  - {id: a, type: log, message: [one, two]}
+  - {id: b, type: log, message: three, level: WARN}
+  - {id: file, type: io.kestra.plugin.core.storage.Write, content: x}
+  - {id: c, type: pause, runIf: "{{ inputs.waits }}"}
+"""
+
+
+def test_what_has_ended_is_purged_and_what_waits_stays() -> None:
+    with FlowTest(PURGE, SAYS) as test:
+        test.run({"waits": False}, flow_id="says")
+        waiting = test.start({"waits": True}, flow_id="says")
+        test.run_until("PAUSED", waiting)
+        test.advance(1)
+        purge = test.run()
+        test.resume(execution=waiting)
+        test.run_until("SUCCESS", waiting)
+    assert purge["logs"].outputs == {"count": 4}
+    assert purge["executions"].outputs == {
+        "executionsCount": 1,
+        "logsCount": 1,
+        "storagesCount": 1,
+        "metricsCount": 0,
+    }
+    counts = {it["namespace"]: it["count"] for it in purge["counts"].outputs["results"]}
+    assert counts == {"company.team": 1, "system": 1}
