@@ -51,9 +51,24 @@ def fits(scope: Scope, value: int | float) -> int | float:
 
 def equal(scope: Scope, left: Any, right: Any) -> bool:
     """True is not 1: values of different kinds are different."""
-    if isinstance(left, Mapping | list | tuple):
-        scope.weigh(left)
-    return kind(left) == kind(right) and bool(left == right)
+    if not isinstance(left, Mapping | list | tuple):
+        return kind(left) == kind(right) and bool(left == right)
+    scope.weigh(left)
+    return kind(left) == kind(right) and bool(left == right) and _same_kinds(left, right)
+
+
+def _same_kinds(left: Any, right: Any) -> bool:
+    """Whether no boolean stands in one where a number stands in the other."""
+    todo = [(left, right)]
+    while todo:
+        one, other = todo.pop()
+        if isinstance(one, Mapping):
+            todo += [(item, other[key]) for key, item in one.items()]
+        elif isinstance(one, list | tuple):
+            todo += zip(one, other, strict=True)
+        elif isinstance(one, bool) is not isinstance(other, bool):
+            return False
+    return True
 
 
 def differs(scope: Scope, left: Any, right: Any) -> bool:

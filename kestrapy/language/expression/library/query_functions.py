@@ -12,7 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from kestrapy.language.expression.calls import Unfit, as_list, as_map, as_number, as_text
-from kestrapy.language.expression.library.patterns import pattern_for
+from kestrapy.language.expression.library import query_dates
 from kestrapy.language.expression.operators import equal, fits, is_number, kind
 from kestrapy.language.expression.scope import Scope
 
@@ -130,6 +130,10 @@ def flatten(scope: Scope, value: Any, depth: Any = 1000) -> list[Any]:
     return found
 
 
+def true(value: Any) -> bool:
+    return value is not None and value is not False
+
+
 def add_all(scope: Scope, value: Any) -> Any:
     items = list(value.values()) if isinstance(value, Mapping) else as_list(value)
     if items and all(isinstance(it, str) for it in items):
@@ -217,54 +221,141 @@ def _suffix(scope: Scope, value: Any, suffix: Any) -> Any:
     return value.removesuffix(suffix) if fitting else value
 
 
-def _found(scope: Scope, value: Any, part: Any) -> Any:
-    index = as_text(value).find(as_text(part))
-    return None if index < 0 else index
+def indices(scope: Scope, value: Any, part: Any) -> Any:
+    """Where a text has a part, or a list an item or a list's items in a row."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return _indices_of_text(scope, value, as_text(part))
+    items, wanted = as_list(value), part if isinstance(part, list) else [part]
+    scope.step(len(items) * max(1, len(wanted)))
+    size = len(wanted)
+    starts = range(len(items) - size + 1) if size else ()
+    return [at for at in starts if equal(scope, items[at : at + size], wanted)]
+
+
+def _indices_of_text(scope: Scope, text: str, part: str) -> list[int]:
+    found: list[int] = []
+    at = text.find(part) if part else -1
+    while at >= 0:
+        scope.step()
+        found.append(at)
+        at = text.find(part, at + 1)
+    return found
+
+
+def _one_index(which: int) -> Callable[[Scope, Any, Any], Any]:
+    def apply(scope: Scope, value: Any, part: Any) -> Any:
+        found = indices(scope, value, part)
+        return found[which] if found else None
+
+    return apply
+
+
+def _entries(scope: Scope, value: Any) -> list[dict[str, Any]]:
+    keyed = value.items() if isinstance(value, Mapping) else enumerate(as_list(value))
+    return [{"key": key, "value": item} for key, item in keyed]
+
+
+def _real(change: Callable[..., float]) -> Callable[..., Any]:
+    """Of numbers. A whole result is a whole number."""
+
+    def apply(scope: Scope, *values: Any) -> Any:
+        found = change(*(as_number(it) for it in values))
+        return fits(scope, int(found) if found.is_integer() and abs(found) < 1 << 53 else found)
+
+    return apply
+
+
+def _power(scope: Scope, value: Any, base: Any, exponent: Any) -> Any:
+    return _real(lambda left, right: math.pow(left, right))(scope, base, exponent)
+
+
+def _codes(scope: Scope, value: Any) -> list[int]:
+    scope.step(len(as_text(value)))
+    return [ord(it) for it in value]
+
+
+def _of_codes(scope: Scope, value: Any) -> str:
+    scope.step(len(as_list(value)))
+    return "".join(chr(int(as_number(it))) for it in value)
+
+
+def _transposed(scope: Scope, value: Any) -> list[list[Any]]:
+    rows = [as_list(it) for it in as_list(value)]
+    width = max(map(len, rows), default=0)
+    scope.step(width * len(rows))
+    return [[row[at] if at < len(row) else None for row in rows] for at in range(width)]
+
+
+def _shell(scope: Scope, value: Any) -> str:
+    items = value if isinstance(value, list) else [value]
+    if any(isinstance(it, list | Mapping) for it in items):
+        raise Unfit("can't write a list or map for a shell")
+    return " ".join(
+        "'" + it.replace("'", "'\\''") + "'" if isinstance(it, str) else plain_text(scope, it)
+        for it in items
+    )
 
 
 FUNCTIONS: dict[tuple[str, int], Callable[..., Any]] = {
+    **query_dates.FUNCTIONS,
     ("abs", 0): lambda scope, value: abs(as_number(value)),
     ("add", 0): add_all,
+    ("ascii", 0): lambda scope, value: _of_codes(scope, [value]),
     ("ascii_downcase", 0): _text(str.lower),
     ("ascii_upcase", 0): _text(str.upper),
     ("ceil", 0): _whole(math.ceil),
     ("contains", 1): contains,
     ("endswith", 1): lambda scope, value, end: as_text(value).endswith(as_text(end)),
+    ("exp", 0): _real(math.exp),
+    ("exp10", 0): _real(lambda it: math.pow(10, it)),
+    ("exp2", 0): _real(lambda it: math.pow(2, it)),
+    ("explode", 0): _codes,
+    ("fabs", 0): _real(lambda it: math.fabs(it)),
     ("flatten", 0): flatten,
     ("flatten", 1): flatten,
     ("floor", 0): _whole(math.floor),
     ("from_entries", 0): from_entries,
     ("fromjson", 0): from_json,
     ("has", 1): has,
-    ("index", 1): _found,
+    ("index", 1): _one_index(0),
+    ("indices", 1): indices,
+    ("implode", 0): _of_codes,
+    ("in", 1): lambda scope, value, whole: has(scope, whole, value),
     ("inside", 1): lambda scope, value, whole: contains(scope, whole, value),
     ("join", 1): join,
     ("keys", 0): _keys,
     ("keys_unsorted", 0): lambda scope, value: list(as_map(value)),
     ("length", 0): length,
+    ("log", 0): _real(math.log),
+    ("log10", 0): _real(math.log10),
+    ("log2", 0): _real(math.log2),
+    ("ltrim", 0): _text(str.lstrip),
     ("ltrimstr", 1): _prefix,
     ("max", 0): lambda scope, value: max(as_list(value), key=rank, default=None),
     ("min", 0): lambda scope, value: min(as_list(value), key=rank, default=None),
     ("not", 0): lambda scope, value: value is None or value is False,
+    ("pow", 2): _power,
     ("reverse", 0): lambda scope, value: (value or [])[::-1],
     ("round", 0): _whole(lambda it: math.floor(it + 0.5)),
+    ("rindex", 1): _one_index(-1),
+    ("rtrim", 0): _text(str.rstrip),
     ("rtrimstr", 1): _suffix,
     ("sort", 0): lambda scope, value: sorted(as_list(value), key=rank),
     ("split", 1): split,
-    ("sqrt", 0): lambda scope, value: math.sqrt(as_number(value)),
+    ("sqrt", 0): _real(math.sqrt),
     ("startswith", 1): lambda scope, value, start: as_text(value).startswith(as_text(start)),
-    ("test", 1): lambda scope, it, pattern: bool(
-        pattern_for(scope, as_text(pattern), as_text(it)).search(as_text(it))
-    ),
-    ("to_entries", 0): lambda scope, value: [
-        {"key": key, "value": it} for key, it in as_map(value).items()
-    ],
+    ("to_entries", 0): _entries,
     ("tojson", 0): json_text,
     ("tonumber", 0): to_number,
+    ("toarray", 0): lambda scope, value: value if isinstance(value, list) else [value],
     ("tostring", 0): plain_text,
+    ("transpose", 0): _transposed,
     ("trim", 0): _text(str.strip),
     ("type", 0): lambda scope, value: type_name(value),
     ("unique", 0): _unique,
+    ("utf8bytelength", 0): lambda scope, value: len(as_text(value).encode("utf-8", "replace")),
 }
 """By name and number of arguments: called with the scope, the input, and a value per argument."""
 
@@ -285,6 +376,7 @@ FORMATS: dict[str, Callable[[Scope, Any], str]] = {
     "@csv": lambda scope, it: _row(scope, it, ","),
     "@html": lambda scope, it: html.escape(plain_text(scope, it)),
     "@json": json_text,
+    "@sh": _shell,
     "@text": plain_text,
     "@tsv": lambda scope, it: _row(scope, it, "\t"),
     "@uri": lambda scope, it: quote(plain_text(scope, it), safe="-_.~"),

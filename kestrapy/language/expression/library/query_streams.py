@@ -5,48 +5,53 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from kestrapy.language.expression.calls import Unfit, as_list, as_map, as_number, as_text
-from kestrapy.language.expression.library.patterns import pattern_for
+from kestrapy.language.expression.calls import Unfit, as_list, as_map, as_number
+from kestrapy.language.expression.library import query_matches, query_walks
 from kestrapy.language.expression.library.query_functions import (
+    add_all,
     from_entries,
     plain_text,
     rank,
     type_name,
 )
+from kestrapy.language.expression.library.query_runs import (
+    Failed,
+    Located,
+    Place,
+    Query,
+    Run,
+    Spots,
+    first_of,
+    located,
+    places_of,
+    true,
+)
+from kestrapy.language.expression.library.query_steps import IDENTITY, constant
+from kestrapy.language.expression.library.query_steps import item as item_of
 from kestrapy.language.expression.operators import equal
-
-Query = Callable[[Any, Any], Iterator[Any]]
-"""Called with a ``queries.Run`` and an input."""
-
-
-def _true(value: Any) -> bool:
-    return value is not None and value is not False
-
-
-def _first(query: Query, run: Any, value: Any) -> Any:
-    return next(query(run, value), None)
 
 
 def empty() -> Query:
-    return lambda run, value: iter(())
+    return Located(lambda run, value: iter(()), lambda run, place, value: iter(()))
 
 
 def error(*message: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
-        shown = _first(message[0], run, value) if message else value
-        raise Unfit(f"query failed: {plain_text(run.scope, shown)[:200]}")
+    def places(run: Run, place: Place, value: Any) -> Spots:
+        told = first_of(message[0], run, value) if message else value
+        raise Failed(f"query failed: {plain_text(run.scope, told)[:200]}", told)
+        yield  # so that it fails when it is asked, not when it is called
 
-    return query
+    return located(places)
 
 
 def select(condition: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
+    def places(run: Run, place: Place, value: Any) -> Spots:
         for held in condition(run, value):
             run.scope.step()
-            if _true(held):
-                yield value
+            if true(held):
+                yield place, value
 
-    return query
+    return located(places)
 
 
 def of_type(*names: str) -> Callable[[], Query]:
@@ -54,8 +59,8 @@ def of_type(*names: str) -> Callable[[], Query]:
 
 
 def map_(change: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
-        items = list(value.values()) if isinstance(value, Mapping) else as_list(value)
+    def query(run: Run, value: Any) -> Iterator[Any]:
+        items = _items(value)
         run.scope.step(len(items))
         yield run.scope.weigh([it for item in items for it in change(run, item)])
 
@@ -63,7 +68,7 @@ def map_(change: Query) -> Query:
 
 
 def map_values(change: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
+    def query(run: Run, value: Any) -> Iterator[Any]:
         run.scope.step(len(value))
         if isinstance(value, Mapping):
             made = {key: list(change(run, item))[:1] for key, item in value.items()}
@@ -76,7 +81,7 @@ def map_values(change: Query) -> Query:
 
 
 def with_entries(change: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
+    def query(run: Run, value: Any) -> Iterator[Any]:
         run.scope.step(len(value))
         entries = [{"key": key, "value": item} for key, item in as_map(value).items()]
         changed = [it for entry in entries for it in change(run, entry)]
@@ -85,26 +90,9 @@ def with_entries(change: Query) -> Query:
     return query
 
 
-def recurse() -> Query:
-    """The value and all within it, outside first."""
-
-    def query(run: Any, value: Any) -> Iterator[Any]:
-        todo = [value]
-        while todo:
-            run.scope.step()
-            item = todo.pop()
-            yield item
-            if isinstance(item, Mapping | list):
-                inner = list(item.values()) if isinstance(item, Mapping) else item
-                run.scope.step(len(inner))
-                todo += inner[::-1]
-
-    return query
-
-
 def range_(*bounds: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
-        given = [as_number(_first(it, run, value)) for it in bounds]
+    def query(run: Run, value: Any) -> Iterator[Any]:
+        given = [as_number(first_of(it, run, value)) for it in bounds]
         current = 0 if len(given) == 1 else given[0]
         end, by = given[0 if len(given) == 1 else 1], given[2] if len(given) == 3 else 1
         if by == 0:
@@ -118,63 +106,118 @@ def range_(*bounds: Query) -> Query:
 
 
 def first(source: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
-        for item in source(run, value):
-            yield item
-            return
-
-    return query
+    return limit(lambda run, value: iter((1,)), source)
 
 
 def last(source: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
-        found = list(source(run, value))[-1:]
-        yield from found
+    def places(run: Run, place: Place, value: Any) -> Spots:
+        yield from list(places_of(source, run, place, value))[-1:]
 
-    return query
+    return Located(lambda run, value: iter(list(source(run, value))[-1:]), places)
 
 
 def limit(count: Query, source: Query) -> Query:
-    def query(run: Any, value: Any) -> Iterator[Any]:
-        left = as_number(_first(count, run, value))
+    def cut(results: Iterator[Any], run: Run, value: Any) -> Iterator[Any]:
+        left = as_number(first_of(count, run, value))
         if left <= 0:
             return
-        for item in source(run, value):
+        for item in results:
             yield item
             left -= 1
             if left <= 0:
                 return
 
+    return Located(
+        lambda run, value: cut(source(run, value), run, value),
+        lambda run, place, value: cut(places_of(source, run, place, value), run, value),
+    )
+
+
+def nth(number: Query, *source: Query) -> Query:
+    """Of the input's items, or of what a query gives."""
+    if not source:
+        return item_of(IDENTITY, number)
+
+    def query(run: Run, value: Any) -> Iterator[Any]:
+        at = as_number(first_of(number, run, value))
+        found = list(limit(lambda run, value: iter((at + 1,)), source[0])(run, value))
+        yield from found[int(at) : int(at) + 1]
+
     return query
 
 
 def item_at(index: int) -> Callable[[], Query]:
-    def make() -> Query:
-        return lambda run, value: iter(as_list(value)[index:][:1] or (None,))
+    return lambda: item_of(IDENTITY, constant(index))
 
-    return make
+
+def summed(source: Query) -> Query:
+    return lambda run, value: iter((add_all(run.scope, list(source(run, value))),))
+
+
+def is_empty(source: Query) -> Query:
+    return lambda run, value: iter((not list(limit(constant(1), source)(run, value)),))
+
+
+def within(*sources: Query) -> Query:
+    """``IN(stream)``, ``IN(source; stream)``."""
+
+    def query(run: Run, value: Any) -> Iterator[Any]:
+        known = list(sources[-1](run, value))
+        wanted = sources[0](run, value) if len(sources) == 2 else iter((value,))
+        for one in wanted:
+            run.scope.step(1 + len(known))
+            if any(equal(run.scope, one, it) for it in known):
+                yield True
+                return
+        yield False
+
+    return query
+
+
+def indexed(*parts: Query) -> Query:
+    """``INDEX(key)`` of the input's items, ``INDEX(stream; key)``: a map by key."""
+
+    def query(run: Run, value: Any) -> Iterator[Any]:
+        made: dict[str, Any] = {}
+        for one in parts[0](run, value) if len(parts) == 2 else as_list(value):
+            run.scope.step()
+            made[plain_text(run.scope, first_of(parts[-1], run, one))] = one
+        yield run.scope.weigh(made)
+
+    return query
 
 
 def quantified(every: bool) -> Callable[..., Query]:
-    """``all`` or ``any``, of the items themselves or of a condition on each."""
+    """``all`` or ``any``: of the items themselves, of a condition on each, or on what a query
+    gives.
+    """
 
-    def make(*condition: Query) -> Query:
-        def query(run: Any, value: Any) -> Iterator[Any]:
-            items = list(value.values()) if isinstance(value, Mapping) else as_list(value)
-            run.scope.step(len(items))
-            held = (_true(_first(condition[0], run, it) if condition else it) for it in items)
-            yield all(held) if every else any(held)
+    def make(*parts: Query) -> Query:
+        condition = parts[-1] if parts else IDENTITY
+
+        def query(run: Run, value: Any) -> Iterator[Any]:
+            source = parts[0](run, value) if len(parts) == 2 else iter(_items(value))
+            for item in source:
+                run.scope.step()
+                if any(true(it) != every for it in condition(run, item)):
+                    yield not every
+                    return
+            yield every
 
         return query
 
     return make
 
 
+def _items(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else as_list(value)
+
+
 def by(arrange: Callable[[Any, list[tuple[Any, Any]]], Any]) -> Callable[[Query], Query]:
     """A function that looks at items by what a query gives for each: pairs of key and item."""
 
     def make(key: Query) -> Query:
-        def query(run: Any, value: Any) -> Iterator[Any]:
+        def query(run: Run, value: Any) -> Iterator[Any]:
             items = as_list(value)
             run.scope.step(len(items))
             yield arrange(run.scope, [(list(key(run, item)), item) for item in items])
@@ -207,41 +250,31 @@ def _greatest(scope: Any, pairs: list[tuple[Any, Any]]) -> Any:
     return _sorted(scope, pairs)[-1][1] if pairs else None
 
 
-def substituted(count: int) -> Callable[[Query, Query], Query]:
-    """``sub`` and ``gsub``. count: how many places change; 0 for all."""
-
-    def make(pattern: Query, replacement: Query) -> Query:
-        def query(run: Any, value: Any) -> Iterator[Any]:
-            text, parts, position = as_text(value), [], 0
-            wanted = pattern_for(run.scope, as_text(_first(pattern, run, value)), text)
-            for index, found in enumerate(wanted.finditer(text)):
-                run.scope.step()
-                if count and index == count:
-                    break
-                filled = as_text(_first(replacement, run, dict(found.groupdict())))
-                parts += [text[position : found.start()], run.scope.grow(filled)]
-                position = found.end()
-            yield run.scope.grow("".join([*parts, text[position:]]))
-
-        return query
-
-    return make
-
-
 STREAMS: dict[tuple[str, int], Callable[..., Query]] = {
+    **query_matches.STREAMS,
+    **query_walks.STREAMS,
+    ("IN", 1): within,
+    ("IN", 2): within,
+    ("INDEX", 1): indexed,
+    ("INDEX", 2): indexed,
+    ("add", 1): summed,
     ("all", 0): quantified(True),
     ("all", 1): quantified(True),
+    ("all", 2): quantified(True),
     ("any", 0): quantified(False),
     ("any", 1): quantified(False),
+    ("any", 2): quantified(False),
     ("arrays", 0): of_type("array"),
     ("booleans", 0): of_type("boolean"),
+    ("debug", 0): lambda: IDENTITY,
+    ("debug", 1): lambda message: IDENTITY,
     ("empty", 0): empty,
     ("error", 0): error,
     ("error", 1): error,
     ("first", 0): item_at(0),
     ("first", 1): first,
     ("group_by", 1): by(_groups),
-    ("gsub", 2): substituted(0),
+    ("isempty", 1): is_empty,
     ("iterables", 0): of_type("array", "object"),
     ("last", 0): item_at(-1),
     ("last", 1): last,
@@ -250,18 +283,18 @@ STREAMS: dict[tuple[str, int], Callable[..., Query]] = {
     ("map_values", 1): map_values,
     ("max_by", 1): by(_greatest),
     ("min_by", 1): by(_least),
+    ("nth", 1): nth,
+    ("nth", 2): nth,
     ("nulls", 0): of_type("null"),
     ("numbers", 0): of_type("number"),
     ("objects", 0): of_type("object"),
     ("range", 1): range_,
     ("range", 2): range_,
     ("range", 3): range_,
-    ("recurse", 0): recurse,
     ("scalars", 0): of_type("null", "boolean", "number", "string"),
     ("select", 1): select,
     ("sort_by", 1): by(lambda scope, pairs: [item for _, item in _sorted(scope, pairs)]),
     ("strings", 0): of_type("string"),
-    ("sub", 2): substituted(1),
     ("unique_by", 1): by(lambda scope, pairs: [group[0] for group in _groups(scope, pairs)]),
     ("values", 0): of_type("boolean", "number", "string", "array", "object"),
     ("with_entries", 1): with_entries,
