@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from kestrapy.language.fields import Fields
@@ -103,12 +103,30 @@ def _read_ordered(fields: Fields, read_task: ReadTask) -> dict[str, Any]:
         depends_on[tasks[-1].id] = tuple(str(it) for it in item.items("dependsOn"))
         item.close()
     _check_dependencies(fields, depends_on)
-    needed = {task_id: others for task_id, others in depends_on.items() if others}
+    disabled = {task.id for task in tasks if task.disabled}
+    waits_for = {task_id: _enabled(task_id, depends_on, disabled) for task_id in depends_on}
+    needed = {task_id: others for task_id, others in waits_for.items() if others}
     return {
         "tasks": tuple(tasks),
         "concurrent": fields.integer("concurrent", 0, 0),
         "depends_on": needed,
     }
+
+
+def _enabled(
+    task_id: str, depends_on: Mapping[str, tuple[str, ...]], disabled: Set[str]
+) -> tuple[str, ...]:
+    """What a task waits for: those that it depends on, and in place of a disabled one, which never
+    runs, what that depends on.
+    """
+    found: dict[str, bool] = {}
+    todo = list(reversed(depends_on[task_id]))
+    while todo:
+        other = todo.pop()
+        if other not in found:
+            found[other] = other not in disabled
+            todo += () if found[other] else reversed(depends_on.get(other, ()))
+    return tuple(it for it, is_enabled in found.items() if is_enabled)
 
 
 def _check_dependencies(fields: Fields, depends_on: Mapping[str, tuple[str, ...]]) -> None:

@@ -173,8 +173,7 @@ def _read_type(fields: Fields, reading: Reading) -> TaskType | None:
     if found is not None and found.hidden:
         found = None
     if name and found is None:
-        missing = reading.registry.missing
-        fields.add("type", invalid_type(name, _named(reading.registry), missing))
+        fields.add("type", _invalid_task_type(name, reading.registry))
     return found
 
 
@@ -183,11 +182,17 @@ def _named(registry: Registry) -> list[str]:
     return [name for name, it in registry.tasks.items() if not it.hidden]
 
 
-def invalid_type(name: str, options: Collection[str], missing: Collection[str] = ()) -> str:
-    """The problem of an unknown type, with those whose last part is alike; of one of Kestra's that
-    is missing here, that it is."""
-    if name in missing:
+def _invalid_task_type(name: str, registry: Registry) -> str:
+    """The problem of an unknown type of task; of one of Kestra's, why it is not known."""
+    if name in registry.missing:
         return f"Invalid type: {name}; Kestra has it, kestrapy does not yet: leave the task out"
+    if name in registry.of_others:
+        return f"Invalid type: {name}; Kestra 1.3 has it not: write {registry.of_others[name]}"
+    return invalid_type(name, _named(registry))
+
+
+def invalid_type(name: str, options: Collection[str]) -> str:
+    """The problem of an unknown type, with those whose last part is alike."""
     by_last_part: dict[str, str] = {}
     for option in sorted(options, key=len):
         by_last_part[option.rpartition(".")[2]] = option

@@ -34,8 +34,9 @@ def values_from(rendered: Any) -> list[str]:
 
 def labels_from(rendered: Any) -> dict[str, str]:
     """Labels of a map, of a list of maps with key and value, or of JSON of one; a later one counts.
+    A value that is a map or a list is written as JSON.
 
-    Raises UserError, for those of the system too.
+    Raises UserError: for those of the system, and for an empty key or value, too.
     """
     found = _decoded(rendered) if isinstance(rendered, str) else rendered
     if isinstance(found, list | tuple):
@@ -48,11 +49,12 @@ def labels_from(rendered: Any) -> dict[str, str]:
         raise UserError(f"labels must be a map or a list, not {_java(found)[:200]}")
     labels: dict[str, str] = {}
     for key, value in pairs:
-        if not isinstance(key, str) or not key or not isinstance(value, str | int | float):
-            raise UserError(f"a label has a key and a value, got {_java(key)}={_java(value)[:80]}")
+        shown = _java(value) if not isinstance(value, Mapping | list | tuple) else _text(value)
+        if not isinstance(key, str) or not key or value is None or not shown:
+            raise UserError(f"a label has a key and a value, got {_java(key)}={shown[:80]}")
         if key.startswith(SYSTEM_LABELS):
-            raise UserError(f"labels of the system can't be set: {key}={_java(value)[:80]}")
-        labels[key] = _java(value)
+            raise UserError(f"labels of the system can't be set: {key}={shown[:80]}")
+        labels[key] = shown
     return labels
 
 

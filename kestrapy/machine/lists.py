@@ -281,7 +281,7 @@ class TaskList:
             needed = task.depends_on.get(each.id, ())
             if needed and scope.block_failed:
                 continue
-            if all(it in scope.done or self.plan.task(it).disabled for it in needed):
+            if all(it in scope.done for it in needed):
                 return Start(each)
         return None
 

@@ -152,12 +152,14 @@ class ConditionType:
 @dataclass(frozen=True)
 class Registry:
     """All types by canonical name and alias. missing: Kestra's own task types that this build
-    does not have."""
+    does not have. of_others: types of an older or newer Kestra, and which one does the same.
+    """
 
     tasks: Mapping[str, TaskType] = field(default_factory=dict)
     triggers: Mapping[str, TriggerType] = field(default_factory=dict)
     conditions: Mapping[str, ConditionType] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
+    of_others: Mapping[str, str] = field(default_factory=dict)
 
 
 def index(types: list[Any]) -> dict[str, Any]:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
-import re
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import (
@@ -19,7 +17,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    TypeAdapter,
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
@@ -27,13 +24,12 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from kestrapy.errors import UserError
+from kestrapy.language.durations import to_ms
 from kestrapy.language.expression import has_expression
 from kestrapy.language.model_schema import TEMPLATE
 from kestrapy.language.temporals import epoch_ms
 
 _RENDERED = {"rendered": True}
-_ISO_DURATION = re.compile(r"P(?=.)(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+(\.\d+)?S)?)?")
-_TIMEDELTA: TypeAdapter[timedelta] = TypeAdapter(timedelta)
 
 
 class Properties(BaseModel):
@@ -79,11 +75,7 @@ def is_true(value: Any) -> bool:
 
 def parse_duration(text: str) -> int:
     """Milliseconds of an ISO-8601 duration such as PT1M30S. Raises ValueError."""
-    if not _ISO_DURATION.fullmatch(text):
-        raise ValueError(
-            f"{text!r} is no duration: write it as ISO-8601 does, such as PT30S or P1DT2H"
-        )
-    return _TIMEDELTA.validate_python(text) // timedelta(milliseconds=1)
+    return to_ms(text)
 
 
 def _check_expression(text: str, info: ValidationInfo) -> str:

@@ -316,6 +316,12 @@ REGISTRY = Registry(
             *(f"{_CORE}.trigger.Toggle", f"{_OLD}.trigger.Toggle"),
         }
     ),
+    of_others={
+        f"{_CORE}.flow.Loop": f"{_CORE}.flow.ForEach",
+        f"{_CORE}.flow.Approval": f"{_CORE}.flow.Pause",
+        f"{_OLD}.scripts.Bash": f"{_SCRIPTS}.shell.Commands",
+        f"{_OLD}.scripts.Python": f"{_SCRIPTS}.python.Script",
+    },
 )
 """What language and machine are given."""
 

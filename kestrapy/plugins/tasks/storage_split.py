@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Self
 from urllib.parse import unquote
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from kestrapy.language.expression import has_expression
 from kestrapy.plugins.properties import Expression, Properties, Text
@@ -34,15 +34,14 @@ def parse_size(text: str) -> int:
     return int(found[1]) * _FACTORS[found[2].upper()]
 
 
-class SplitProperties(Properties):
-    """from: URI. separator: what ends a row, a line's end by default. One of:
+class SplitRules(Properties):
+    """separator: what ends a row, a line's end by default. One of:
 
     bytes: a new file before one would grow beyond it, such as 10MB. partitions: so many files, rows
     in turn. rows: so many in a file. regexPattern: a file for each value of its first group; rows
     that it does not match are left out.
     """
 
-    from_: Text = Field(alias="from")
     separator: Text = "\n"
     bytes: Text | None = None
     partitions: int | Expression | None = None
@@ -51,7 +50,7 @@ class SplitProperties(Properties):
 
     @field_validator("bytes")
     @classmethod
-    def check_bytes(cls, value: str | None, info: ValidationInfo) -> str | None:
+    def check_bytes(cls, value: str | None) -> str | None:
         if value is not None and not has_expression(value):
             parse_size(value)
         return value
@@ -65,8 +64,24 @@ class SplitProperties(Properties):
 
     @model_validator(mode="after")
     def check_one_rule(self) -> Self:
-        given = [name for name in _RULES if getattr(self, name) is not None]
-        if len(given) != 1:
+        if len(self.rules) > 1:
+            raise ValueError("give one of bytes, partitions, rows and regexPattern")
+        return self
+
+    @property
+    def rules(self) -> list[str]:
+        """The names of those that are given."""
+        return [name for name in _RULES if getattr(self, name) is not None]
+
+
+class SplitProperties(SplitRules):
+    """from: URI."""
+
+    from_: Text = Field(alias="from")
+
+    @model_validator(mode="after")
+    def check_a_rule(self) -> Self:
+        if not self.rules:
             raise ValueError("give one of bytes, partitions, rows and regexPattern")
         return self
 

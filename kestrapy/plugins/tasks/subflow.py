@@ -21,7 +21,7 @@ from kestrapy.plugins.properties import (
     Text,
     validate_rendered,
 )
-from kestrapy.plugins.tasks.storage_split import SplitProperties, split
+from kestrapy.plugins.tasks.storage_split import SplitProperties, SplitRules, split
 from kestrapy.plugins.tasks.streams import chunks, store
 from kestrapy.ports.tasks import TaskContext, TaskOutcome
 
@@ -68,15 +68,8 @@ class SubflowProperties(_Call):
     outputs: dict[str, Any] | None = None
 
 
-class Batch(Properties):
-    """rows: in each batch, 1 where nothing is said. bytes: that a batch has at most, such as 10MB.
-    partitions: how many batches. separator: what ends an item, a line's end by default.
-    """
-
-    rows: int | Expression | None = None
-    bytes: Text | None = None
-    partitions: int | Expression | None = None
-    separator: Text = "\n"
+class Batch(SplitRules):
+    """As a Split deals rows out; one in each batch where nothing is said."""
 
 
 class ForEachItemProperties(_Call):
@@ -107,7 +100,7 @@ class SplitItemsTask:
     def run(self, properties: SplitItemsProperties, context: TaskContext) -> TaskOutcome:
         uri = properties.items
         rules = properties.batch.model_dump(by_alias=True, exclude_none=True)
-        if not {"rows", "bytes", "partitions"} & rules.keys():
+        if not properties.batch.rules:
             rules["rows"] = 1
         name = PurePosixPath(unquote(uri))
         folder = _folder(context)

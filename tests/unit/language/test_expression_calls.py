@@ -115,7 +115,9 @@ def test_lists_and_maps(expression: str, value: Any) -> None:
     ("expression", "value"),
     [
         ("1..3", [1, 2, 3]),
-        ("3..1", [3, 2, 1]),
+        ("3..1", []),
+        ("range(1, 0)", []),
+        ("range(3, 1, -1)", [3, 2, 1]),
         ("'a'..'c'", ["a", "b", "c"]),
         ("range(1, 10, 3)", [1, 4, 7, 10]),
         ("range(start=1, end=2)", [1, 2]),

@@ -326,6 +326,25 @@ def test_a_dag_starts_each_task_once_those_before_it_have_ended() -> None:
     assert driver.ended == "SUCCESS"
 
 
+def test_a_disabled_task_of_a_dag_hands_on_what_it_waits_for() -> None:
+    items = [
+        {"task": task("last"), "dependsOn": ["off2"]},
+        {"task": task("off2", disabled=True), "dependsOn": ["off1", "other"]},
+        {"task": task("off1", disabled=True), "dependsOn": ["first"]},
+        {"task": task("first")},
+        {"task": task("other")},
+        {"task": task("off", disabled=True)},
+        {"task": task("free"), "dependsOn": ["off"]},
+    ]
+    driver = Driver(flow(flowable("dag", "g", *items))).create()
+    assert driver.jobs == ["first", "other", "free"]
+    for name in ("other", "first"):
+        assert "last" not in driver.jobs
+        driver.claim(driver.job(name))
+        driver.result(driver.job(name))
+    assert driver.run().states["last"] == "SUCCESS"
+
+
 def test_after_a_failure_only_what_has_begun_in_a_dag_goes_on() -> None:
     document = flow(dag(("a", []), ("b", ["a"]), ("c", []), ("d", ["c"]), ("e", ["b", "d"])))
     driver = Driver(document).create().run(a=["fail"])

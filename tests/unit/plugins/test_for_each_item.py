@@ -44,6 +44,7 @@ def batches(bench: Bench, outputs: dict[str, Any]) -> list[bytes]:
         ({"partitions": 2}, [b"a\nc\n", b"b\n"]),
         ({"bytes": "4"}, [b"a\nb\n", b"c\n"]),
         ({"separator": "b"}, [b"a\nb", b"\nc\nb"]),
+        ({"regexPattern": "([ab])"}, [b"a\n", b"b\n"]),
     ],
 )
 def test_items_are_split(bench: Bench, batch: dict[str, Any], wanted: list[bytes]) -> None:

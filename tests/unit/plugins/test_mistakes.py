@@ -23,6 +23,7 @@ def task(properties: str) -> str:
 
 SHELL = "type: io.kestra.plugin.scripts.shell.Commands, commands: [a]"
 HTTP = "type: io.kestra.plugin.core.http.Request, uri: x"
+BATCHES = "type: io.kestra.plugin.core.flow.ForEachItem, items: x, namespace: n, flowId: g"
 CASES = [
     (task(f"{LOG}, message: m, level: WARNING"), "tasks[0].level", "did you mean `WARN`"),
     (task(f"{LOG}, message: m, level: 3"), "tasks[0].level", "'TRACE'"),
@@ -43,6 +44,23 @@ CASES = [
         "did you mean `io.kestra.plugin.scripts.python.Script`",
     ),
     (task("type: io.kestra.plugin.core.trigger.Toggle"), "tasks[0].type", "kestrapy does not yet"),
+    (
+        task("type: io.kestra.plugin.core.flow.Loop"),
+        "tasks[0].type",
+        "Kestra 1.3 has it not: write io.kestra.plugin.core.flow.ForEach",
+    ),
+    (
+        task("type: io.kestra.core.tasks.scripts.Bash"),
+        "tasks[0].type",
+        "write io.kestra.plugin.scripts.shell.Commands",
+    ),
+    (task(f"{BATCHES}, batch: {{rows: 0}}"), "tasks[0].batch.rows", "0 is not at least 1"),
+    (task(f"{BATCHES}, batch: {{bytes: lots}}"), "tasks[0].batch.bytes", "'lots' is no size"),
+    (
+        task(f"{BATCHES}, batch: {{rows: 1, partitions: 2}}"),
+        "tasks[0].batch",
+        "give one of bytes, partitions, rows and regexPattern",
+    ),
     (task("type: core.log.Log"), "tasks[0].type", "did you mean `io.kestra.plugin.core.log.Log`"),
     (task(f"{SHELL}, runner: DOCKER"), "tasks[0].runner", "asks for Docker"),
     (task(f"{SHELL}, docker: {{image: x}}"), "tasks[0].docker", "asks for Docker"),
@@ -60,6 +78,8 @@ def test_it_is_told_once_with_its_place(text: str, path: str, message: str) -> N
 
 def test_what_is_said_to_be_missing_is() -> None:
     assert REGISTRY.missing and not REGISTRY.missing & REGISTRY.tasks.keys()
+    assert not REGISTRY.of_others.keys() & REGISTRY.tasks.keys()
+    assert set(REGISTRY.of_others.values()) <= REGISTRY.tasks.keys()
 
 
 def test_scripts_may_say_what_they_are_anyway() -> None:

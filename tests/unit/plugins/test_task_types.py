@@ -130,7 +130,13 @@ def test_a_rendered_json_text_serves_as_list_and_map() -> None:
 
 @pytest.mark.parametrize(
     ("text", "ms"),
-    [("PT1S", 1000), ("PT0.25S", 250), ("PT1H1M", 3_660_000), ("P1DT1S", 86_401_000)],
+    [
+        ("PT1S", 1000),
+        ("PT0.25S", 250),
+        ("PT1H1M", 3_660_000),
+        ("P1DT1S", 86_401_000),
+        ("pt5m", 300_000),
+    ],
 )
 def test_duration(text: str, ms: int) -> None:
     assert parse_duration(text) == ms

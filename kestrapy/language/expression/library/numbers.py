@@ -91,14 +91,14 @@ def _outermost(scope: Scope, values: tuple[Any, ...], direction: int) -> Any:
 
 
 def range_(scope: Scope, start: Any, end: Any, increment: Any = 1) -> list[Any]:
-    """From start to end, both included; whole numbers or single letters."""
+    """From start to end, both included; whole numbers or single letters. None where the end comes
+    before the start, unless the increment is below 0.
+    """
     letters = isinstance(start, str) and isinstance(end, str) and len(start) == len(end) == 1
     first, last = (ord(start), ord(end)) if letters else (as_integer(start), as_integer(end))
     by = as_integer(increment)
     if by == 0:
         raise Unfit("needs an increment other than 0")
-    if by == 1 and last < first:
-        by = -1
     found = range(first, last + (1 if by > 0 else -1), by)
     scope.step(_size(found))
     return [chr(it) for it in found] if letters else list(found)
