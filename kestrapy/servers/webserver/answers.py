@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -70,8 +70,14 @@ async def _kestrapy_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(_request: Request, error: Exception) -> Response:
     found = error.errors() if isinstance(error, RequestValidationError) else []
-    problems = [Problem(it["msg"], ".".join(str(part) for part in it["loc"][1:])) for it in found]
+    problems = [Problem(_sentence(it), ".".join(map(str, it["loc"][1:]))) for it in found]
     return refusal(422, "; ".join(str(problem) for problem in problems), problems)
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"unknown {'parameter' if error['loc'][0] == 'query' else 'property'}: leave it out"
+    return str(error["msg"])
 
 
 async def _http_error(_request: Request, error: Exception) -> Response:

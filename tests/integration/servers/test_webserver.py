@@ -493,3 +493,9 @@ def test_errors_have_one_shape_and_no_traceback(site: Site) -> None:
         site.queries.execution = lambda *_: _away()  # type: ignore[method-assign]
         answer = client.get(API + "/executions/x")
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
+
+
+def test_a_parameter_that_is_unknown_is_named(client: httpx.Client) -> None:
+    answer = client.post("/executions/company.team/x", params={"waiting": "true"})
+    assert answer.status_code == 422
+    assert answer.json()["message"] == "waiting: unknown parameter: leave it out"
