@@ -264,9 +264,14 @@ class History:
 
     def _slot(self) -> Command:
         drawn, execution_id = self.random.random(), self._some_id()
+        known = self.driver.state.get(execution_key(execution_id))
+        restarts = known.restarts if isinstance(known, Execution) else 0
+        restarts += drawn * 100 % 10 < 1
         if drawn < 0.5:
-            return SlotGranted(execution_id, NAMESPACE, FLOW_ID, more=drawn < 0.1)
-        return SlotDenied(execution_id, 2, 2, 0) if drawn < 0.9 else ForceRun(execution_id)
+            return SlotGranted(execution_id, NAMESPACE, FLOW_ID, drawn < 0.1, restarts)
+        if drawn < 0.9:
+            return SlotDenied(execution_id, 2, 2, 0, restarts)
+        return ForceRun(execution_id)
 
     def _kill(self) -> Command:
         return KillRequested(self._some_id())
@@ -475,7 +480,7 @@ class History:
         if isinstance(entity, Execution) and entity.awaits == "flow":
             return [FlowResolved(entity.id, 1)]
         if isinstance(entity, Execution) and entity.awaits == "slot":
-            return [SlotGranted(entity.id, NAMESPACE, FLOW_ID)]
+            return [SlotGranted(entity.id, NAMESPACE, FLOW_ID, restarts=entity.restarts)]
         if isinstance(entity, Execution) and entity.due:
             return [ExecutionDue(entity.id, entity.due)]
         if isinstance(entity, Sweep):

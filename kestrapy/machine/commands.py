@@ -20,6 +20,11 @@ from kestrapy.machine.records import Source as Source
 from kestrapy.machine.restart_commands import ExecutionRestored as ExecutionRestored
 from kestrapy.machine.restart_commands import RestoringContinued as RestoringContinued
 from kestrapy.machine.restart_commands import TaskRunMarked as TaskRunMarked
+from kestrapy.machine.slot_commands import ForceRun as ForceRun
+from kestrapy.machine.slot_commands import SlotDenied as SlotDenied
+from kestrapy.machine.slot_commands import SlotGranted as SlotGranted
+from kestrapy.machine.slot_commands import SlotReleased as SlotReleased
+from kestrapy.machine.slot_commands import SlotWanted as SlotWanted
 from kestrapy.machine.worker_commands import GroupReport as GroupReport
 from kestrapy.machine.worker_commands import Heartbeat as Heartbeat
 from kestrapy.machine.worker_commands import Held as Held
@@ -245,34 +250,6 @@ class ChildReported(Internal, frozen=True):
     following: str = ""
 
 
-class SlotGranted(Internal, frozen=True):
-    """An execution may run within its flow's concurrency limit. more: others may be granted one at
-    once: it asks again, and they are.
-    """
-
-    execution_id: str
-    namespace: str
-    flow_id: str
-    more: bool = False
-
-
-class SlotDenied(Internal, frozen=True):
-    """No slot is free just now. limit: the flow's. holding, ahead: executions that hold a slot, or
-    wait before this one.
-    """
-
-    execution_id: str
-    limit: int
-    holding: int
-    ahead: int
-
-
-class ForceRun(Internal, frozen=True):
-    """Let a queued execution run, whatever its flow's concurrency limit says."""
-
-    execution_id: str
-
-
 class SweepDue(Internal, frozen=True):
     """A walk over the task runs of an execution goes on. Obeyed as TimerDue is."""
 
@@ -370,28 +347,6 @@ class FlowSaveRequested(Internal, frozen=True):
     disabled: bool = False
     triggers: tuple[TriggerDefinition, ...] = ()
     limit: int = 0
-
-
-class SlotWanted(Internal, frozen=True):
-    """An execution asks to run. limit: as the revision of its flow says. waits: whether it stands
-    in line where no slot is free. forced: it gets one in any case.
-    """
-
-    namespace: str
-    flow_id: str
-    execution_id: str
-    revision: int
-    limit: int
-    waits: bool
-    forced: bool = False
-
-
-class SlotReleased(Internal, frozen=True):
-    """An execution that asked for a slot is over."""
-
-    namespace: str
-    flow_id: str
-    execution_id: str
 
 
 class SettingSaveRequested(Internal, frozen=True):

@@ -175,8 +175,8 @@ def _forget(turn: Turn, execution_id: str) -> None:
         turn.emit(ExecutionEnded(trigger.uid, execution_id, state), execution_id)
     reports.tell_ended(turn, execution_id)
     if execution.limited:
-        over = SlotReleased(execution.namespace, execution.flow_id, execution_id)
-        turn.emit(over, execution_id)
+        flow = (execution.namespace, execution.flow_id)
+        turn.emit(SlotReleased(*flow, execution_id, execution.restarts), execution_id)
     turn.touch(execution_id)
     turn.close(execution_id)
     slas.forget(turn, execution_id)

@@ -78,8 +78,8 @@ class Execution(Entity, frozen=True):
     end. waits_for: for people, why it is QUEUED. spares: its kill leaves the executions alone that
     its task runs have started.
 
-    restarts: how often it was restored after its end. restoring: its task runs are still being
-    restored.
+    restarts: how often it was restored to go on after its end. restoring: its task runs are still
+    being restored.
     """
 
     id: str

@@ -48,9 +48,12 @@ class Limit(Entity, frozen=True):
 
 
 class Seat(Entity, frozen=True):
-    """Of an execution. place: in the line, 0: it holds a slot."""
+    """Of an execution. place: in the line, 0: it holds a slot. restarts: of the execution, when it
+    asked.
+    """
 
     place: int
+    restarts: int = 0
 
 
 class Standing(Entity, frozen=True):
@@ -93,14 +96,16 @@ class Admittance:
             self._grant()
 
     def wanted(self, command: SlotWanted) -> None:
-        """An execution asks for a slot; one that has a seat gets nothing by asking again."""
+        """An execution asks for a slot; one that has a seat gets nothing by asking again. It has
+        none of before its restart: its end, which came first, has given that back.
+        """
         if command.limit:
             self._keep(self._said(command.revision, command.limit))
         seat, limit = self._seat(command.execution_id), self._limit
         if command.forced:
-            self._force(command.execution_id, seat)
+            self._force(command, seat)
         elif seat is None and self._is_free(limit) and not limit.waiting:
-            self._sit(command.execution_id)
+            self._sit(command.execution_id, command.restarts)
         elif seat is None:
             self._deny(command)
         self._grant()
@@ -108,7 +113,7 @@ class Admittance:
     def released(self, command: SlotReleased) -> None:
         """It is over: its seat goes, and whoever is next gets the slot that it held."""
         seat = self._seat(command.execution_id)
-        if seat is None:
+        if seat is None or seat.restarts != command.restarts:
             return
         self.changes[seat_key(self._flow, command.execution_id)] = None
         limit = self._limit
@@ -124,20 +129,26 @@ class Admittance:
         limit, place = self._limit, 0
         if command.waits:
             place = limit.tail
-            self.changes[seat_key(self._flow, command.execution_id)] = Seat(place)
+            self.changes[seat_key(self._flow, command.execution_id)] = Seat(place, command.restarts)
             self.changes[standing_key(self._flow, place)] = Standing(command.execution_id)
             self._keep(replace(limit, tail=place + 1, waiting=limit.waiting + 1))
         self.outputs.append(
-            SlotDenied(command.execution_id, limit.limit, limit.holding, limit.waiting)
+            SlotDenied(
+                command.execution_id,
+                limit.limit,
+                limit.holding,
+                limit.waiting,
+                command.restarts,
+            )
         )
 
-    def _force(self, execution_id: str, seat: Seat | None) -> None:
+    def _force(self, command: SlotWanted, seat: Seat | None) -> None:
         """It gets a slot beyond the limit: people said so."""
-        if seat is None:  # it is over meanwhile
+        if seat is None or seat.restarts != command.restarts:  # it is over meanwhile
             return
         if seat.place:
             self._leave(seat)
-            self._sit(execution_id)
+            self._sit(command.execution_id, seat.restarts)
 
     def _grant(self) -> None:
         """Slots that are free, to those who wait, in their order."""
@@ -152,13 +163,15 @@ class Admittance:
                     raise InvariantViolated(f"nobody is in the line of {self._flow}")
             self._keep(replace(limit, head=place))
             self._leave(Seat(place))
-            self._sit(standing.execution_id)
+            seat = self._seat(standing.execution_id) or Seat(place)
+            self._sit(standing.execution_id, seat.restarts)
 
-    def _sit(self, execution_id: str) -> None:
+    def _sit(self, execution_id: str, restarts: int) -> None:
         limit = self._keep(replace(self._limit, holding=self._limit.holding + 1))
-        self.changes[seat_key(self._flow, execution_id)] = Seat(0)
+        self.changes[seat_key(self._flow, execution_id)] = Seat(0, restarts)
         more = bool(limit.waiting) and self._is_free(limit)
-        self.outputs.append(SlotGranted(execution_id, self._namespace, self._flow_id, more))
+        flow = (self._namespace, self._flow_id)
+        self.outputs.append(SlotGranted(execution_id, *flow, more, restarts))
 
     def _leave(self, seat: Seat) -> None:
         limit = self._limit

@@ -242,8 +242,12 @@ def _execution(picture: Picture, new_id: str = "") -> Execution:
         count=picture.count,
         error=picture.snapshot.error,
         outputs=picture.snapshot.outputs,
-        restarts=0 if new_id else 1,
+        restarts=0 if new_id else 1 + _restarts(picture),
     )
+
+
+def _restarts(picture: Picture) -> int:
+    return sum(1 for it in picture.snapshot.histories if it.state is State.RESTARTED)
 
 
 def _content(picture: Picture, labels: dict[str, str]) -> Content:

@@ -70,15 +70,19 @@ def _wanted(turn: Turn, execution: Execution, *, forced: bool = False) -> SlotWa
         limit=0 if concurrency is None else concurrency.limit,
         waits=concurrency is None or concurrency.behavior == "QUEUE",
         forced=forced,
+        restarts=execution.restarts,
     )
 
 
 def granted(turn: Turn, command: SlotGranted) -> None:
     """Whoever does not want its slot any more gives it back: it may not be kept from others."""
     execution = turn.get(execution_key(command.execution_id), Entity)
-    if not isinstance(execution, Execution) or not execution.limited:
-        over = SlotReleased(command.namespace, command.flow_id, command.execution_id)
-        return turn.emit(over)
+    if not isinstance(execution, Execution) or (execution.limited, execution.restarts) != (
+        True,
+        command.restarts,
+    ):
+        said = (command.namespace, command.flow_id, command.execution_id, command.restarts)
+        return turn.emit(SlotReleased(*said))
     if execution.awaits != AWAITS:
         return None
     if command.more:
@@ -90,6 +94,8 @@ def denied(turn: Turn, command: SlotDenied) -> None:
     """It waits in line, or ends, as its flow says."""
     execution = turn.get(execution_key(command.execution_id), Entity)
     if not isinstance(execution, Execution) or execution.awaits != AWAITS:
+        return
+    if execution.restarts != command.restarts:
         return
     concurrency = turn.plan(execution).flow.concurrency
     behavior = "QUEUE" if concurrency is None else concurrency.behavior

@@ -8,7 +8,7 @@ written.
                  │    │       │└─┴─ PAUSED ─┘
                  │    └──▶ QUEUED ──▶ KILLED | FAILED | CANCELLED (too late)
                  └──▶ FAILED (refused, or no slot) | CANCELLED (no slot) | KILLED
-                RESTARTED goes on as CREATED or as RUNNING does
+                RESTARTED goes on as CREATED or as RUNNING does; so does one that was QUEUED then
 
     task run    CREATED ──▶ SUBMITTED ──▶ RUNNING ──▶ SUCCESS | WARNING | FAILED
                    │          ▲   ▲ │        │ │ └──▶ KILLING ──▶ KILLED
@@ -35,7 +35,7 @@ _KILLED = _ENDS | {S.CANCELLED}
 
 EXECUTION: Table = {
     S.CREATED: frozenset({S.RUNNING, S.QUEUED, S.FAILED, S.CANCELLED, S.KILLED}),
-    S.QUEUED: frozenset({S.RUNNING, S.FAILED, S.CANCELLED, S.KILLED}),
+    S.QUEUED: frozenset({S.RUNNING, S.KILLING, S.FAILED, S.CANCELLED, S.KILLED}),
     S.RESTARTED: _KILLED | {S.RUNNING, S.QUEUED, S.KILLING, S.RETRIED},
     S.RUNNING: _KILLED | {S.KILLING, S.PAUSED, S.RETRIED},
     S.PAUSED: _KILLED | {S.RUNNING, S.KILLING, S.RETRIED},

@@ -124,8 +124,9 @@ class Referee:
             elif isinstance(output, ExecutionEvent):
                 self._event(output)
             elif isinstance(output, SlotReleased) and output.execution_id in self.slots:
-                began, _ = self.slots[output.execution_id]
-                self.slots[output.execution_id] = began, record.timestamp
+                if folded.changes:  # else it answers a grant that came too late
+                    began, _ = self.slots[output.execution_id]
+                    self.slots[output.execution_id] = began, record.timestamp
         if isinstance(command, SlotGranted) and folded.changes:
             self.slots[command.execution_id] = record.timestamp, FOREVER
         for key, entity in folded.changes.items():

@@ -61,6 +61,8 @@ OTHERS: dict[str, list[Command]] = {
         FlowSaveRequested("n", "f", "three"),
         *(SlotWanted("n", "f", f"e{number}", 3, 1, number != 2) for number in range(6)),
         SlotReleased("n", "f", "e3"),
+        SlotReleased("n", "f", "e1", 1),
+        SlotWanted("n", "f", "e3", 3, 1, True, restarts=1),
         SlotWanted("n", "f", "e5", 3, 1, True, forced=True),
         SlotReleased("n", "f", "e0"),
         SlotReleased("n", "f", "e0"),

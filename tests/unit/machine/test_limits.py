@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kestrapy.errors import Conflict
 from kestrapy.machine import limits
 from kestrapy.machine.commands import (
     Claimed,
@@ -18,6 +19,7 @@ from kestrapy.machine.commands import (
     FlowSaveRequested,
     ForceRun,
     KillRequested,
+    RestoringContinued,
     Result,
     SlotDenied,
     SlotGranted,
@@ -31,10 +33,11 @@ from kestrapy.machine.execution import quarantine
 from kestrapy.machine.folds import admission_fold
 from kestrapy.machine.limits import Limit, Seat, Standing
 from kestrapy.machine.outputs import FlowRevision, Granted, Job, Kill, Output
+from kestrapy.machine.pictures import restart
 from kestrapy.machine.stage import Arrival, Folded, Position, Stage
 from kestrapy.model.ids import derive_execution_id, shard_of
 from kestrapy.model.state import State
-from tests.machine_driver import EXECUTION_ID, FLOW_ID, NAMESPACE, Driver, flow, task
+from tests.machine_driver import EXECUTION_ID, FLOW_ID, NAMESPACE, Driver, flow, plan_of, task
 from tests.unit.machine.test_properties import runs
 
 
@@ -57,8 +60,8 @@ class Office:
         given = {"waits": True, **more}
         return self.tell(SlotWanted("n", "f", name, revision, limit, **given))
 
-    def release(self, name: str) -> list[Output]:
-        return self.tell(SlotReleased("n", "f", name))
+    def release(self, name: str, restarts: int = 0) -> list[Output]:
+        return self.tell(SlotReleased("n", "f", name, restarts))
 
 
 def counts_are_true(state: Any) -> None:
@@ -75,6 +78,15 @@ def granted(*names: str, more: bool = False) -> list[Output]:
 
 
 # In admission
+
+
+def test_a_seat_goes_with_the_life_of_its_execution_that_asked() -> None:
+    office = Office()
+    office.want("a", restarts=1)
+    assert office.want("b", restarts=3) == [SlotDenied("b", 1, 1, 0, 3)]
+    assert office.release("a") == office.release("a", 2) == office.release("b") == []
+    assert office.want("b", forced=True) == [], "of one that is over"
+    assert office.release("a", 1) == [SlotGranted("b", "n", "f", restarts=3)]
 
 
 def test_as_many_as_the_limit_says_and_then_in_the_order_in_which_they_came() -> None:
@@ -282,8 +294,9 @@ class Company:
 
     def __init__(self, random: Random, limit: int):
         self.random, self.limit = random, limit
-        document = flow(task("a"), afterExecution=[task("z")], concurrency={"limit": limit})
-        self.shards = [Driver(document), Driver(document)]
+        limited = {"concurrency": {"limit": limit}}
+        self.document = flow(task("a"), afterExecution=[task("z")], **limited)
+        self.shards = [Driver(self.document), Driver(self.document)]
         self.office = Office()
         self.under_way: dict[tuple[str, str], deque[tuple[Command, Source | None]]] = {}
         self._lost = 0
@@ -295,6 +308,29 @@ class Company:
         self.ids.append(derive_execution_id(shard, 1_000, len(self.ids)))
         created = ExecutionCreated(self.ids[-1], NAMESPACE, FLOW_ID, 1)
         self._arrive(f"shard{shard}", created, None)
+
+    def hurry(self) -> None:
+        """One that was restarted is killed, and restarted once more, before it has its slot."""
+        waiting = [it.id for it in self.live() if it.awaits == "slot" and it.restarts]
+        if waiting:
+            chosen = self.random.choice(waiting)
+            self._arrive(f"shard{shard_of(chosen)}", KillRequested(chosen), None)
+            self._restart(chosen)
+
+    def restart(self) -> None:
+        """One that has ended, if it can be restarted."""
+        self._restart(self.random.choice(self.ids))
+
+    def _restart(self, restarted: str) -> None:
+        token = f"r{len(self.said)}"
+        place = shard_of(restarted)
+        try:
+            stored = self.shards[place].stored(restarted)
+            parts = restart(stored, plan_of(self.document), token)
+        except (AssertionError, Conflict):  # it is not there yet
+            return
+        for part in parts:
+            self._arrive(f"shard{place}", part, None)
 
     def kill(self) -> None:
         killed = self.random.choice(self.ids)
@@ -346,6 +382,8 @@ class Company:
                 self._put(place, "office", output, source)
             case SlotGranted() | SlotDenied():
                 self._put(place, f"shard{shard_of(output.execution_id)}", output, source)
+            case RestoringContinued():
+                self._put(place, place, output, source)
             case Job():
                 claim = Claimed(output.task_run_id, output.epoch, self._worker)
                 self._put("worker", place, claim, None)
@@ -372,6 +410,7 @@ def test_no_more_than_the_limit_run_and_no_slot_is_ever_lost(seed: int) -> None:
     random = Random(seed)
     company = Company(random, random.randint(1, 3))
     deeds = [company.begin] * 2 + [company.deliver] * 12 + [company.kill, company.repeat]
+    deeds += [company.restart] * 2 + [company.hurry]
     company.begin()
     for _ in range(150):
         random.choice(deeds)()

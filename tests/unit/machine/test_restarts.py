@@ -400,6 +400,7 @@ def test_one_that_has_not_ended_is_refused() -> None:
 # Slots
 
 GRANT = SlotGranted(EXECUTION_ID, NAMESPACE, FLOW_ID)
+AGAIN = SlotGranted(EXECUTION_ID, NAMESPACE, FLOW_ID, restarts=1)
 
 
 def limited(behavior: str = "QUEUE", **properties: Any) -> tuple[Driver, Document]:
@@ -415,12 +416,15 @@ def limited(behavior: str = "QUEUE", **properties: Any) -> tuple[Driver, Documen
 
 def test_a_restarted_execution_asks_for_its_slot_before_anything_of_it_runs() -> None:
     driver, _ = limited()
-    assert driver.of(SlotWanted) == [SlotWanted(NAMESPACE, FLOW_ID, EXECUTION_ID, 1, 1, True)] * 2
+    assert driver.of(SlotWanted) == [
+        SlotWanted(NAMESPACE, FLOW_ID, EXECUTION_ID, 1, 1, True, restarts=number)
+        for number in (0, 1)
+    ]
     assert driver.histories()[-1] == "RESTARTED" and driver.jobs == ["a", "b"]
-    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 4))
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 4, 1))
     assert driver.histories()[-1] == "QUEUED" and "4 wait" in driver.snapshot().waits_for
-    assert driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 4)) == [], "said once"
-    driver.tell(GRANT, GRANT)
+    assert driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 4, 1)) == [], "said once"
+    driver.tell(AGAIN, AGAIN)
     driver.run()
     assert driver.ended == "SUCCESS" and driver.jobs == ["a", "b", "b"]
     assert driver.histories()[3:] == ["RESTARTED", "QUEUED", "RUNNING", "SUCCESS"]
@@ -435,7 +439,7 @@ def test_a_restarted_execution_without_a_slot_stays_as_it_was_and_can_be_restart
 ) -> None:
     driver, document = limited(behavior, afterExecution=[task("z")])
     before = driver.stored().task_runs
-    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0))
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0, 1))
     if behavior == "QUEUE":
         driver.tell(KillRequested(EXECUTION_ID))
     driver.run()
@@ -444,7 +448,7 @@ def test_a_restarted_execution_without_a_slot_stays_as_it_was_and_can_be_restart
         isinstance(it, Restoring) for it in driver.state.values()
     )
     restart(driver, document)
-    driver.tell(GRANT)
+    driver.tell(msgspec.structs.replace(AGAIN, restarts=2))
     driver.run()
     assert driver.ended == "SUCCESS" and driver.jobs[-2:] == ["b", "z"]
 
@@ -453,20 +457,20 @@ def test_a_restarted_execution_is_killed_before_it_is_told_of_its_slot() -> None
     driver, _ = limited()
     driver.tell(KillRequested(EXECUTION_ID))
     assert driver.run().ended == "KILLED" and len(driver.of(SlotReleased)) == 2
-    driver.tell(GRANT)
+    driver.tell(AGAIN)
     assert len(driver.of(SlotReleased)) == 3, "it gives back what it does not want any more"
 
 
 def test_one_that_waits_in_line_for_longer_than_its_parts_are_kept_can_be_restarted() -> None:
     driver, document = limited()
-    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0))
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0, 1))
     driver.fold(KillRequested("another"), at=driver.at + 8 * 24 * 3600 * 1000)
-    driver.tell(GRANT)
+    driver.tell(AGAIN)
     driver.run()
     assert driver.ended == "FAILED" and "restart it" in driver.snapshot().error
     assert len(driver.of(SlotReleased)) == 2 and driver.jobs == ["a", "b"]
     restart(driver, document)
-    driver.tell(GRANT)
+    driver.tell(msgspec.structs.replace(AGAIN, restarts=2))
     assert driver.run().ended == "SUCCESS" and driver.jobs == ["a", "b", "b"]
 
 
@@ -484,3 +488,29 @@ def test_a_job_of_a_replay_names_the_execution_whose_files_it_may_read() -> None
     driver = ended(document, b=["fail"])
     restart(driver, document).run()
     assert {it.variables for it in driver.of(Job)} == {"{}"}
+
+
+def test_a_restarted_execution_is_killed_once_it_has_waited_for_its_slot() -> None:
+    """Its task runs are coming back just then."""
+    driver, _ = limited()
+    driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0, 1))
+    (step,) = [it for it in driver.tell(AGAIN) if isinstance(it, RestoringContinued)]
+    driver.tell(KillRequested(EXECUTION_ID), step)
+    assert driver.run().ended == "KILLED" and len(driver.of(SlotReleased)) == 2
+
+
+def test_a_word_about_a_seat_of_before_a_restart_has_no_effect() -> None:
+    """Both come late: the execution was killed and restarted meanwhile, and asks once more."""
+    driver, document = limited("CANCEL")
+    driver.tell(KillRequested(EXECUTION_ID))
+    driver.run()
+    restart(driver, document)
+    wanted = driver.of(SlotWanted)[-1]
+    assert (len(driver.of(SlotWanted)), wanted.restarts) == (3, 2)
+    before = dict(driver.state)
+    released = SlotReleased(NAMESPACE, FLOW_ID, EXECUTION_ID, 1)
+    assert driver.tell(AGAIN) == [released], "of a seat that is gone: it changes nothing"
+    assert driver.tell(SlotDenied(EXECUTION_ID, 1, 1, 0, 1)) == []
+    assert driver.state == before
+    driver.tell(msgspec.structs.replace(AGAIN, restarts=2))
+    assert driver.run().ended == "SUCCESS"
