@@ -147,8 +147,14 @@ def worker_lost(turn: Turn, command: WorkerLost) -> None:
     turn.put(key, Holder(held=holder.held, dead=True, until=turn.at + DEAD_KEPT))
     for task_run_id in reversed(holder.held):  # each becomes the first of its line
         run = turn.need(run_key(task_run_id), TaskRun)
-        if not sweeps.is_breaking(turn, run.execution_id):
+        if _lives(turn, run.execution_id):
             go_on(turn, run, task_runs.lose(turn, run))
+
+
+def _lives(turn: Turn, execution_id: str) -> bool:
+    """Whether an execution goes on: neither a quarantine nor its clean-up is under way."""
+    execution = turn.get(execution_key(execution_id), Entity)
+    return isinstance(execution, Execution) and not sweeps.is_breaking(turn, execution_id)
 
 
 def go_on(turn: Turn, run: TaskRun, ended: State | None) -> None:

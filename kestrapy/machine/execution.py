@@ -110,11 +110,15 @@ def step(
 
 
 def _is_void(turn: Turn, command: Command) -> bool:
-    """Whether it is about an execution that the rules failed upon. A claim is answered all the
-    same.
+    """Whether it is about an execution that the rules failed upon, or a task run of one that has
+    ended. A claim is answered all the same.
     """
     execution_id = execution_named_by(command)
-    if isinstance(command, SweepDue) or not sweeps.is_breaking(turn, execution_id):
+    if isinstance(command, SweepDue):
+        return False
+    known = turn.get(execution_key(execution_id), Entity) if execution_id else None
+    has_ended = isinstance(known, Ended) and isinstance(command, _OF_TASK_RUN)
+    if not (has_ended or sweeps.is_breaking(turn, execution_id)):
         return False
     if isinstance(command, Claimed):
         task_runs.claim(turn, None, command)

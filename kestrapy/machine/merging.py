@@ -62,11 +62,19 @@ def added(turn: Turn, run: TaskRun) -> bool:
 
 
 def drop(turn: Turn, run: TaskRun) -> None:
-    """Nothing needs them once the execution has ended."""
-    first, last = run.scope.parts if run.scope is not None else (0, -1)
-    for part in range(first, last + 1):
-        if turn.get(outputs_key(run.id, part), ChildOutputs) is not None:
-            turn.drop(outputs_key(run.id, part))
+    """Nothing needs them once the children run again."""
+    if run.scope is not None:
+        dropped(turn, run.id, run.scope, run.scope.parts[1] + 1)
+
+
+def dropped(turn: Turn, task_run_id: str, scope: Scope, most: int) -> tuple[Scope, bool]:
+    """Forget so many parts of a run's. -> its scope then, and whether some are left."""
+    first, last = scope.parts
+    upto = min(first + most, last + 1)
+    for part in range(first, upto):
+        if turn.get(outputs_key(task_run_id, part), ChildOutputs) is not None:
+            turn.drop(outputs_key(task_run_id, part))
+    return replace(scope, parts=(upto, last)), upto <= last
 
 
 def _batches_of(turn: Turn, run: TaskRun) -> TaskRun | None:

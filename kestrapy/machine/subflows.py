@@ -324,19 +324,22 @@ def _kill_page(turn: Turn, run: TaskRun, scope: Scope) -> None:
     turn.put_run(replace(run, scope=replace(scope, rounds=left), due=due))
 
 
-def drop(turn: Turn, run: TaskRun) -> None:
-    """Forget its children. Where some are open, which only a quarantine leaves behind, those that
-    it waits for are killed.
+def drop(turn: Turn, run: TaskRun) -> bool:
+    """Forget a page of its children, and of what these have put out. Where some are open, which
+    only a quarantine leaves behind, those that it waits for are killed. -> whether more are left
     """
     scope = run.scope
-    if scope is None:
-        return
-    merging.drop(turn, run)
-    if not scope.open:
-        return
-    for iteration in (calls.ALONE, *range(scope.cursor)):
+    if scope is None or not run.attempts:  # it has never run another flow
+        return False
+    scope, has_parts = merging.dropped(turn, run.id, scope, PAGE)
+    children = range(max(scope.cursor - PAGE, 0), scope.cursor) if scope.open else range(0)
+    for iteration in (calls.ALONE, *children) if scope.open else ():
         child = turn.get(child_key(run.id, iteration), Child)
-        if child is not None:
-            turn.drop(child_key(run.id, iteration))
-            if child.waits:
-                turn.emit(KillRequested(child.execution_id), run.execution_id)
+        if child is None:
+            continue
+        turn.drop(child_key(run.id, iteration))
+        scope = replace(scope, open=scope.open - 1)
+        if child.waits:
+            turn.emit(KillRequested(child.execution_id))
+    turn.put_run(replace(run, scope=replace(scope, cursor=children.start)))
+    return has_parts or (scope.open > 0 and children.start > 0)

@@ -73,8 +73,10 @@ def go_on(turn: Turn, sweep: Sweep) -> bool:
     for run in met:
         if sweep.kind == KILL:
             kill(turn, run)
+        elif subflows.drop(turn, run):
+            met.stay()
         elif sweep.kind == BREAK:
-            _break(turn, run)
+            _break(turn, turn.run(run.execution_id, run.ordinal))
         else:
             _forget(turn, run)
     forgets = sweep.kind == FORGET and not met.below
@@ -99,16 +101,22 @@ class Slice:
         self._execution_id = execution_id
         self._first = first
         self._ended = ended
+        self._stays = False
 
     def __iter__(self) -> Iterator[TaskRun]:
         changed, last = 0, max(self._first, self.below - GLANCES)
-        while self.below > last and changed < SLICE:
+        while self.below > last and changed < SLICE and not self._stays:
             self.below -= 1
             run = self._turn.find_run(self._execution_id, self.below)
             if run is None or (run.state.is_terminal and not self._ended):
                 continue
             changed += 1
             yield run
+
+    def stay(self) -> None:
+        """There is more to do for the run that was met last: the next command goes on with it."""
+        self.below += 1
+        self._stays = True
 
 
 def kill(turn: Turn, run: TaskRun) -> None:
@@ -137,12 +145,7 @@ def kill_run(turn: Turn, run: TaskRun) -> State | None:
 
 def _break(turn: Turn, run: TaskRun) -> None:
     """It ends here and now: nobody may ask the rules any more what becomes of it."""
-    if run.state in task_runs.HELD_STATES and run.worker_id:
-        task_runs.release(turn, run)
-        turn.emit(Kill(run.worker_id, run.id, run.epoch), run.execution_id)
-    elif run.is_waiting:
-        run = groups.stop_waiting(turn, run)
-    subflows.drop(turn, run)
+    run = _let_go(turn, run)
     timeouts.end(turn, run)
     scope = None if run.scope is None else replace(run.scope, open=0)
     history = run.history.enter(State.FAILED, turn.at)
@@ -150,8 +153,20 @@ def _break(turn: Turn, run: TaskRun) -> None:
     turn.touch(run.execution_id)
 
 
+def _let_go(turn: Turn, run: TaskRun) -> TaskRun:
+    """No worker holds it any more, no line has it."""
+    if run.state in task_runs.HELD_STATES and run.worker_id:
+        task_runs.release(turn, run)
+        turn.emit(Kill(run.worker_id, run.id, run.epoch))
+    elif run.is_waiting:
+        run = groups.stop_waiting(turn, run)
+    return run
+
+
 def _forget(turn: Turn, run: TaskRun) -> None:
-    subflows.drop(turn, run)
+    """One that has not ended is left by a quarantine that failed too."""
+    if not run.state.is_terminal:
+        run = _let_go(turn, run)
     timeouts.end(turn, run)
     turn.drop(run_key(run.id))
     turn.drop(last_run_key(run.execution_id, run.task_id))

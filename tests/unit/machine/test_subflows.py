@@ -8,9 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from kestrapy.machine import sweeps
 from kestrapy.machine.calls import MOST_NESTED
 from kestrapy.machine.commands import (
     ChildReported,
+    Command,
     ExecutionDue,
     ExecutionSubmitted,
     FlowResolved,
@@ -18,10 +20,11 @@ from kestrapy.machine.commands import (
     Parent,
     SlotDenied,
     Source,
+    SweepDue,
     TimerDue,
     TriggerFired,
 )
-from kestrapy.machine.entities import Child, ChildOutputs, Ended, TaskRun
+from kestrapy.machine.entities import Child, ChildOutputs, Ended, Sweep, TaskRun, sweep_key
 from kestrapy.machine.folds import ExecutionFold
 from kestrapy.machine.merging import JOB, PART
 from kestrapy.machine.outputs import Job, LogEntry
@@ -468,6 +471,20 @@ def test_children_of_what_the_rules_fail_upon_are_killed() -> None:
     assert not [it for it in driver.state.values() if isinstance(it, Child)]
 
 
+def test_a_quarantine_that_fails_too_kills_the_children_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sweeps, "SLICE", 1)
+    called = [subflow(f"c{it}") for it in range(3)]
+    driver = quarantined(Driver(flow({"id": "p", "type": "parallel", "tasks": called})).create())
+    quarantined(driver)
+    assert driver.ended == "FAILED"
+    driver.run()
+    killed = {it.execution_id for it in driver.of(KillRequested)}
+    assert killed == {it.execution_id for it in asked(driver)}
+    assert {type(it).__name__ for it in driver.state.values()} <= {"Ended", "Group"}
+
+
 # ForEachItem
 
 
@@ -608,6 +625,48 @@ def test_many_batches_are_spared_in_pages_too() -> None:
     assert not [it for it in told if isinstance(it, KillRequested)]
     assert driver.ended == "KILLED"
     assert not [it for it in driver.state.values() if isinstance(it, Child)]
+
+
+def test_a_quarantine_of_many_batches_kills_them_in_pages() -> None:
+    driver = begun(MOST_OPEN + 150)
+    while (run := driver.runs["each_items"]).due:
+        driver.tell(TimerDue(run.id, run.due))
+    done = asked(driver)[10:20]
+    for child in done:
+        driver.tell(report(child, outputs=msgspec.json.encode("x" * 2 * PART).decode()))
+    sent, told = len(driver.outputs), []
+    quarantined(driver)
+    told.append(driver.outputs[sent:])
+    while (walk := driver.state.get(sweep_key(EXECUTION_ID))) is not None:
+        assert isinstance(walk, Sweep)
+        folded = driver.fold(SweepDue(EXECUTION_ID, walk.due))
+        assert len(folded.changes) <= 2 * PAGE + 10
+        told.append(folded.outputs)
+        assert driver.tell(SweepDue(EXECUTION_ID, walk.due)) == [], "each slice counts once"
+    killed = [[it.execution_id for it in one if isinstance(it, KillRequested)] for one in told]
+    assert max(map(len, killed)) <= PAGE
+    rest = {it.execution_id for it in asked(driver)} - {it.execution_id for it in done}
+    assert sorted(chain.from_iterable(killed)) == sorted(rest)
+    assert driver.ended == "FAILED"
+    assert {type(it).__name__ for it in driver.state.values()} <= {"Ended", "Holder", "Group"}
+
+
+def test_outputs_that_nobody_merged_are_forgotten_in_pages() -> None:
+    """A kill comes before the merge."""
+    driver = begun(2 * PAGE + 50)
+    while (run := driver.runs["each_items"]).due:
+        driver.tell(TimerDue(run.id, run.due))
+    for child in asked(driver):
+        driver.tell(report(child, outputs=msgspec.json.encode("x" * 2 * PART).decode()))
+    assert sum(isinstance(it, ChildOutputs) for it in driver.state.values()) > 2 * PAGE
+    command: Command = KillRequested(EXECUTION_ID)
+    while True:
+        assert len(driver.fold(command).changes) <= PAGE + 20
+        walk = driver.state.get(sweep_key(EXECUTION_ID))
+        if not isinstance(walk, Sweep):
+            break
+        command = SweepDue(EXECUTION_ID, walk.due)
+    assert {type(it).__name__ for it in driver.state.values()} <= {"Ended", "Holder", "Group"}
 
 
 def test_a_command_costs_the_same_with_few_batches_and_with_many() -> None:

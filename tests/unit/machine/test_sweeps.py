@@ -15,13 +15,16 @@ from kestrapy.machine.commands import (
     SweepDue,
     TimerDue,
     TriggerFired,
+    WorkerLost,
 )
-from kestrapy.machine.entities import Ended, Sweep, TaskRun, sweep_key
+from kestrapy.machine.entities import Ended, Holder, Sweep, TaskRun, group_key, sweep_key
 from kestrapy.machine.folds import ExecutionFold
 from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Kill, Refused
 from kestrapy.model.state import State
+from kestrapy.model.worker_group import DEFAULT_GROUP
 from tests.machine_driver import (
     EXECUTION_ID,
+    ROOMY,
     Driver,
     constant,
     flow,
@@ -178,3 +181,19 @@ def test_a_quarantine_that_fails_too_ends_the_execution_all_the_same() -> None:
     assert driver.ended == "FAILED" and isinstance(driver.execution, Ended)
     broken(driver, SweepDue(EXECUTION_ID, sweep(driver).due))
     assert sweep_key(EXECUTION_ID) not in driver.state, "it is not tried for ever"
+
+
+@pytest.mark.usefixtures("one_at_a_time")
+def test_a_quarantine_that_fails_too_leaves_nothing_behind_with_workers_and_groups() -> None:
+    driver = wide()
+    broken(driver, KILL)
+    broken(driver, KILL)
+    job = driver.job("c")
+    assert driver.result(job) == []
+    (answer,) = driver.claim(job)
+    assert isinstance(answer, Refused)
+    driver.tell(WorkerLost("w1"))
+    driver.run()
+    assert not [it for it in driver.state.values() if isinstance(it, TaskRun | Sweep)]
+    (holder,) = [it for it in driver.state.values() if isinstance(it, Holder)]
+    assert holder.dead and holder.held == () and driver.state[group_key(DEFAULT_GROUP)] == ROOMY
