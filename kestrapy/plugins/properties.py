@@ -46,10 +46,18 @@ P = TypeVar("P", bound=BaseModel)
 
 
 def validate_rendered(model: type[P], values: Mapping[str, Any]) -> P:
-    """The properties of one run. Raises UserError, which names each property that doesn't fit."""
+    """The properties of one run. One that became null, which does not fit it, is as if it were not
+    there, where it may be left out. Raises UserError, which names each property that doesn't fit.
+    """
     try:
         return model.model_validate(values, context=_RENDERED)
     except ValidationError as error:
+        unfit = {it["loc"][0] for it in error.errors(include_url=False) if it["loc"]}
+        needed = {it.alias or name for name, it in model.model_fields.items() if it.is_required()}
+        gone = {name for name in unfit - needed if values.get(str(name), "") is None}
+        if gone:
+            left = {name: it for name, it in values.items() if name not in gone}
+            return validate_rendered(model, left)
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         raise UserError("; ".join(_sentence(it["loc"], it["msg"]) for it in problems)) from None
 

@@ -51,10 +51,12 @@ def fits(scope: Scope, value: int | float) -> int | float:
 
 def equal(scope: Scope, left: Any, right: Any) -> bool:
     """True is not 1: values of different kinds are different."""
+    if kind(left) != kind(right):
+        return False
     if not isinstance(left, Mapping | list | tuple):
-        return kind(left) == kind(right) and bool(left == right)
+        return bool(left == right)
     scope.weigh(left)
-    return kind(left) == kind(right) and bool(left == right) and _same_kinds(left, right)
+    return bool(left == right) and _same_kinds(left, right)
 
 
 def _same_kinds(left: Any, right: Any) -> bool:

@@ -18,9 +18,13 @@ _TAG_TRIM = re.compile(r"-")
 _RAW = re.compile(r"\s*(raw|verbatim)\s*")
 _KESTRAS_RAW = re.compile(r"\s*raw\s*-?%\}")
 """Kestra's own tag, which takes its text as it is and trims nothing around it."""
-_STOP = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|%\}|[][(){}"']""")
+_STOP = re.compile(r"""(?s)"(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+'|%\}|[][(){}"']""")
 """What matters on the way to an expression's end: strings are skipped, brackets counted."""
 
+PIECES_LIMIT = 5_000
+"""Expressions and tags of one text: each takes a while to compile."""
+EXPRESSION_LIMIT = 50_000
+"""Characters of all its expressions and tags."""
 _PAIRS = ("()", "[]", "{}")
 _CLOSE = {"{{": "}}", "{%": "%}"}
 _NAMES = {"{{": "expression", "{%": "tag"}
@@ -51,7 +55,7 @@ class Piece:
 
 def scan(text: str) -> Iterator[Piece]:
     """The pieces in order. Raises ExpressionError for what is not closed."""
-    position, trim_next = 0, False
+    position, trim_next, pieces, size = 0, False, 0, 0
     while opened := _OPEN.search(text, position):
         start, inside = opened.start(), opened.end()
         plain = text[position:start].lstrip() if trim_next else text[position:start]
@@ -69,6 +73,15 @@ def scan(text: str) -> Iterator[Piece]:
             kept, position, trim_next = _raw(text, start, position, raw[1], trim_next)
             yield Piece(kept)
         else:
+            pieces, size = pieces + 1, size + len(body)
+            if pieces > PIECES_LIMIT:
+                raise _error(text, start, f"more than {PIECES_LIMIT:,} expressions and tags")
+            if size > EXPRESSION_LIMIT:
+                raise _error(
+                    text,
+                    start,
+                    f"expressions and tags of more than {EXPRESSION_LIMIT:,} characters",
+                )
             yield Piece(body, Kind(opened[0]), start, position, inside)
     rest = text[position:]
     yield Piece(rest.lstrip() if trim_next else rest)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from kestrapy.plugins.properties import Properties, Template
+from kestrapy.plugins.properties import Properties, Template, from_json
 from kestrapy.plugins.rendering import render_texts
 from kestrapy.ports.tasks import TaskContext, TaskFailed, TaskOutcome
 
@@ -24,7 +24,7 @@ class OutputValuesTask:
     def run(self, properties: OutputValuesProperties, context: TaskContext) -> TaskOutcome:
         values = properties.values
         if isinstance(values, str):
-            values = context.render(values)
+            values = from_json(context.render(values))
             if not isinstance(values, dict):
                 raise TaskFailed(f"values: expected a map, not {str(values)[:80]!r}")
         else:

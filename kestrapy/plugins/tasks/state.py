@@ -14,7 +14,14 @@ from pydantic import Field
 
 from kestrapy.errors import NotFound, UserError
 from kestrapy.plugins.pairs import MAX_BYTES
-from kestrapy.plugins.properties import Expression, Properties, Template, Text, to_text
+from kestrapy.plugins.properties import (
+    Expression,
+    Properties,
+    Template,
+    Text,
+    from_json,
+    to_text,
+)
 from kestrapy.plugins.rendering import render_texts
 from kestrapy.plugins.tasks.kv import merged
 from kestrapy.ports.places import namespace_states
@@ -66,7 +73,8 @@ class SetTask:
 
     def run(self, properties: SetProperties, context: TaskContext) -> TaskOutcome:
         data = properties.data
-        data = context.render(data) if isinstance(data, str) else render_texts(data, context)
+        is_one = isinstance(data, str)
+        data = from_json(context.render(data)) if is_one else render_texts(data, context)
         if not isinstance(data, dict):
             raise TaskFailed(f"data: expected a map, not {to_text(data)[:80]!r}")
         kept = merged(properties.read(context) or {}, data)

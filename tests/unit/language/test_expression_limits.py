@@ -200,6 +200,9 @@ def test_what_would_never_end_or_never_fit_is_an_error(text: str) -> None:
         ("{{ render(large) }}", "{{ a }}" * 100_000),
         ("{{ render(large) }}", "{% endraw %}" + "{% raw %}" * 100_000),
         ("{{ large | format(1) }}{{ none.x }}", "%" + "0" * 300_000 + "!"),
+        ("{{ large | split('b?') | length }}", "ab" * 200_000),
+        ('{{ [large] | jq(\'[.[0] | match("a"; "g")] | length\') }}', "a" * 30_000),
+        ("{{ [large] | yaml | length }}", "ab" * 200_000),
     ],
 )
 def test_what_takes_more_than_linear_time_is_counted(text: str, large: str) -> None:
@@ -216,6 +219,10 @@ def test_what_takes_more_than_linear_time_is_counted(text: str, large: str) -> N
         "{% raw %}" + "{% " * 100_000,
         "{{ " + "(" * 100_000,
         "{%" + " " * 100_000 + "x",
+        "{{ a }}" * 10_000,
+        "{% if a %}{% endif %}" * 3_000,
+        "{{ [" + "1, " * 20_000 + "1] }}",
+        "{{ 'x' }}" + "{{ '" + "x" * 3_000_000 + "' }}",
     ],
 )
 def test_a_text_that_is_no_template_is_refused_in_linear_time(text: str) -> None:
@@ -297,3 +304,11 @@ def test_what_is_only_looked_at_is_no_output() -> None:
     long = {"long": "x" * 200_000}
     filtered = "{{ long | upper | lower | upper | length }}"
     assert compile_template(filtered).render(long) == 200_000
+
+
+def test_items_of_another_kind_are_passed_over_without_looking_into_them() -> None:
+    large = {"large": [{"k": number} for number in range(5_000)]}
+    text = "{% for i in 1..15 %}{{ large.indexOf(5) }}{% endfor %}"
+    assert compile_template(text).render(large) == "-1" * 15
+    with pytest.raises(ExpressionError, match="steps"):
+        compile_template(text.replace("15", "30")).render(large)

@@ -38,6 +38,8 @@ def test_output_values_renders_expressions_to_text_and_keeps_the_rest(bench: Ben
 def test_output_values_of_one_expression_has_to_be_a_map(bench: Bench) -> None:
     outputs = bench.done(f"{CORE}.output.OutputValues", values="{{ inputs }}")
     assert outputs["values"]["name"] == "Ada"
+    as_text = bench.done(f"{CORE}.output.OutputValues", values="{{ inputs | toJson }}")
+    assert as_text == outputs
     error = bench.refusal(f"{CORE}.output.OutputValues", values="{{ inputs.list }}")
     assert "values: expected a map" in error
 

@@ -128,6 +128,16 @@ def test_a_rendered_json_text_serves_as_list_and_map() -> None:
     assert done.fail_fast is False
 
 
+def test_what_became_null_is_as_if_it_were_left_out_where_null_does_not_fit() -> None:
+    given = {"commands": ["a"], "failFast": None, "env": None, "beforeCommands": None}
+    done: Any = validate_rendered(properties_of("shell.commands"), given)
+    assert done == validate_rendered(properties_of("shell.commands"), {"commands": ["a"]})
+    with pytest.raises(UserError, match=r"^duration: "):
+        validate_rendered(properties_of("sleep"), {"duration": None})
+    with pytest.raises(UserError, match=r"failFast"):
+        validate_rendered(properties_of("shell.commands"), given | {"failFast": "perhaps"})
+
+
 @pytest.mark.parametrize(
     ("text", "ms"),
     [

@@ -64,7 +64,7 @@ def to_yaml(scope: Scope, value: Any) -> str:
     if value is None:
         return "null"
     scope.weigh(value)
-    scope.step(len(scope.text(value)) // 16)
+    scope.step(len(scope.text(value)) // 2)
     text: str = yaml.dump(
         _plain(scope, value),
         Dumper=_YamlDumper,

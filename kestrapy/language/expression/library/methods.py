@@ -85,6 +85,7 @@ def equals_ignore_case(scope: Scope, value: Any, other: Any) -> bool:
 def index_of(scope: Scope, value: Any, part: Any) -> int:
     """The first place of a part of a text, or of an item of a list; -1 where there is none."""
     if isinstance(value, list | tuple):
+        scope.step(len(value))
         found = (index for index, it in enumerate(value) if equal(scope, it, part))
         return next(found, -1)
     return as_text(value).find(as_text(part))
@@ -139,7 +140,8 @@ def get_or_default(scope: Scope, value: Any, key: Any, default: Any) -> Any:
 
 
 def contains_value(scope: Scope, value: Any, item: Any) -> bool:
-    return any(equal(scope, it, item) for it in as_map(value).values())
+    scope.step(len(as_map(value)))
+    return any(equal(scope, it, item) for it in value.values())
 
 
 def key_set(scope: Scope, value: Any) -> list[str]:

@@ -78,17 +78,18 @@ def split_by(scope: Scope, delimiter: str, text: str, limit: int) -> list[str]:
     elif _PLAIN.fullmatch(delimiter):
         parts = text.split(delimiter, limit - 1 if limit > 0 else -1)
     else:
-        parts = _split(pattern_for(scope, delimiter, text), text, limit)
+        parts = _split(scope, pattern_for(scope, delimiter, text), text, limit)
     if limit == 0:
         while len(parts) > 1 and not parts[-1]:
             parts.pop()
     return parts
 
 
-def _split(pattern: Any, text: str, limit: int) -> list[str]:
+def _split(scope: Scope, pattern: Any, text: str, limit: int) -> list[str]:
     parts: list[str] = []
     position = 0
     for found in pattern.finditer(text):
+        scope.step()
         if found.end() == 0 or (found.start() == found.end() == len(text)):
             continue
         if limit > 0 and len(parts) == limit - 1:

@@ -55,6 +55,7 @@ def _told(shape: Callable[[Any], Any], every: bool = False) -> Callable[..., Que
     def make(*given: Query) -> Query:
         def query(run: Run, value: Any) -> Iterator[Any]:
             for hit in _found(run, value, given, every):
+                run.scope.step(4)
                 yield run.scope.weigh(shape(hit))
 
         return query
