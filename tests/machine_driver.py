@@ -17,6 +17,7 @@ from kestrapy.language.flow import parse_flow
 from kestrapy.language.plan import Plan
 from kestrapy.machine.commands import (
     ChildReported,
+    ChildWanted,
     Claimed,
     Command,
     ExecutionCreated,
@@ -113,8 +114,8 @@ class Driver:
     does; its last word holds on: ``success``, ``warning``, ``fail``, ``lost`` (the worker is),
     ``return`` (handed back), ``silent`` (no answer). That of a task that runs other flows says how
     each execution of these ends: ``success``, ``warning``, ``fail``, ``killed``, ``cancelled``,
-    ``refused``, ``silent``. Each grant of a lost worker's group is claimed
-    by a worker of another name.
+    ``refused``, ``silent``, and of one that is wanted again ``missing``. Each grant of a lost
+    worker's group is claimed by a worker of another name.
     """
 
     def __init__(self, *documents: Document, groups: Iterable[Group] = (ROOMY,)):
@@ -211,6 +212,8 @@ class Driver:
             yield Result(*killed)
         elif isinstance(output, ExecutionSubmitted) and output.lineage is None:
             yield from self._child(output, scripts)
+        elif isinstance(output, ChildWanted):
+            yield from self._again(output, scripts)
         elif isinstance(output, KillRequested):
             yield from self._killed(output.execution_id)
 
@@ -232,11 +235,33 @@ class Driver:
         else:
             yield ChildReported(*report, outputs=outputs)
 
+    def _again(self, wanted: ChildWanted, scripts: dict[str, list[str]]) -> Iterable[Command]:
+        """What the script of the task says next, or that it is ``missing``."""
+        parent = wanted.parent
+        run = self.state[run_key(parent.task_run_id)]
+        assert isinstance(run, TaskRun)
+        turn = self._grants[run.id] = self._grants.get(run.id, 0) + 1
+        script = scripts.get(run.task_id, ["success"])
+        word = script[min(turn, len(script)) - 1]
+        if word == "silent":
+            return
+        state = State({"fail": "FAILED", "missing": "FAILED"}.get(word, word.upper()))
+        yield ChildReported(
+            parent.task_run_id,
+            wanted.execution_id,
+            parent.iteration,
+            state,
+            msgspec.json.encode({"o": turn}).decode(),
+            restoring=parent.restoring,
+            missing=word == "missing",
+        )
+
     def _killed(self, execution_id: str) -> Iterable[Command]:
         for key, entity in self.state.items():
             if isinstance(entity, Child) and entity.execution_id == execution_id:
                 task_run_id, _, iteration = key[2:].partition(":")
-                yield ChildReported(task_run_id, execution_id, int(iteration), State.KILLED)
+                report = ChildReported(task_run_id, execution_id, int(iteration), State.KILLED)
+                yield msgspec.structs.replace(report, restoring=entity.restoring)
 
     def _work(self, run: TaskRun, script: list[str]) -> Iterable[Command]:
         turn = self._grants[run.id] = self._grants.get(run.id, 0) + 1

@@ -14,9 +14,11 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import Conflict, NotFound
+from kestrapy.language.plan import Plan
 from kestrapy.machine import pictures
 from kestrapy.machine.commands import (
     ChildReported,
+    ChildWanted,
     Claimed,
     Command,
     ExecutionCreated,
@@ -29,6 +31,7 @@ from kestrapy.machine.commands import (
     Lineage,
     LogicVersion,
     NoWorker,
+    Parent,
     PauseRequested,
     PublishAgain,
     RestoringContinued,
@@ -49,7 +52,8 @@ from kestrapy.machine.commands import (
 )
 from kestrapy.machine.entities import Child, Execution, Sweep, TaskRun, execution_key
 from kestrapy.machine.outputs import ExecutionEvent, Granted, Job, Output
-from kestrapy.machine.restored import Restoring
+from kestrapy.machine.restored import RestoredChild, Restoring
+from kestrapy.machine.restoring import HELD
 from kestrapy.machine.stage import LOGIC_VERSION
 from kestrapy.machine.task_runs import HELD_STATES
 from kestrapy.machine.timeouts import Timeout
@@ -64,6 +68,7 @@ from kestrapy.model.worker_group import (
     GroupSettings,
     encode,
 )
+from kestrapy.ports.store import StoredExecution
 from tests.machine_driver import FLOW_ID, NAMESPACE, ROOMY, Driver
 from tests.random_flows import random_flow
 
@@ -283,7 +288,8 @@ class History:
             return ChildReported(f"{self._some_id()}-0", "unknown", -1, State.SUCCESS)
         made = self._report_of(self._one_of(known), self.random.choice(OUTCOMES))
         refused = made.state is State.FAILED and self.random.random() < 0.3
-        return msgspec.structs.replace(made, refused=refused)
+        missing = bool(made.restoring) and self.random.random() < 0.5
+        return msgspec.structs.replace(made, refused=refused, missing=missing)
 
     def _report_of(self, key: str, state: State) -> ChildReported:
         child = self.driver.state[key]
@@ -291,7 +297,8 @@ class History:
         task_run_id, _, iteration = key[2:].partition(":")
         outputs = self.random.choice(["{}", '{"o":[1,2]}'])
         state = state if child.waits else State.RUNNING
-        return ChildReported(task_run_id, child.execution_id, int(iteration), state, outputs)
+        report = ChildReported(task_run_id, child.execution_id, int(iteration), state, outputs)
+        return msgspec.structs.replace(report, restoring=child.restoring)
 
     def _pause_or_resume(self) -> Command:
         """By request, of a whole execution; one is left alone for a while."""
@@ -327,11 +334,44 @@ class History:
         if steps and self.random.random() < 0.4:
             step: Command = self._one_of(steps)
             return step
+        if self.random.random() < 0.2:
+            return self._want()
         if not self._parts or self.random.random() < 0.05:
             self._parts = self._revival()
         if not self._parts:
             return LogicVersion(LOGIC_VERSION)
         return self._parts.pop(0)
+
+    def _want(self) -> Command:
+        """A parent's word, mostly to one that waits for it."""
+        held = {
+            key.removeprefix("r:"): it.restoring
+            for key, it in self.driver.state.items()
+            if isinstance(it, Restoring) and it.step == HELD
+        }
+        execution_id = self._one_of([*held]) if held else self._some_id()
+        token = held.get(execution_id, "nothing")
+        if self.random.random() < 0.2:
+            execution_id = self._some_id()
+        return ChildWanted(execution_id, Parent("00parent-0", restoring=token))
+
+    def _restart(self, stored: StoredExecution, plan: Plan, token: str) -> list[Command]:
+        """With some of what its task runs may have started; at times it waits for a parent."""
+        restart = pictures.Restart.of(stored, plan)
+        children = [
+            RestoredChild(
+                run.ordinal,
+                iteration,
+                _id(1_000 + iteration),
+                f"{token}/{iteration}",
+                self.random.choice(OUTCOMES),
+                self.random.choice(["{}", '{"o":[1,2]}']),
+            )
+            for run in restart.callers
+            for iteration in range(-1, 4)
+            if self.random.random() < 0.7
+        ]
+        return [*restart.parts(token, children, held=self.random.random() < 0.3)]
 
     def _revival(self) -> list[Command]:
         ended = [
@@ -358,7 +398,7 @@ class History:
                     state = self.random.choice(pictures.STATUSES)
                     return [pictures.change_status(stored, token, state)]
                 case _:
-                    return [*pictures.restart(stored, plan, token)]
+                    return self._restart(stored, plan, token)
         except (Conflict, NotFound, ContentMissing):
             return []
 

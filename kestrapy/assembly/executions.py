@@ -25,7 +25,7 @@ _PARSED_FLOWS = 1000
 @contextmanager
 def opened_executions(settings: Settings, client: str) -> Iterator[Many]:
     """Raises LogUnavailable, StoreUnavailable."""
-    with _opened(parts_of(settings, client), settings) as many:
+    with _opened(parts_of(settings, client), settings) as (many, _):
         yield many
 
 
@@ -45,14 +45,14 @@ def opened_restarts(settings: Settings, client: str) -> Iterator[tuple[Many, Res
     shared = parts.registry, parts.catalogue.shards, parts.clock, parts.entropy
     try:
         flows.catch_up(CATCH_UP_TIMEOUT)
-        with _opened(parts, settings) as many:
-            yield many, restarts_of(flow, *shared)
+        with _opened(parts, settings) as (many, queries):
+            yield many, restarts_of(flow, *shared, queries)
     finally:
         flows.close()
 
 
 @contextmanager
-def _opened(parts: Parts, settings: Settings) -> Iterator[Many]:
+def _opened(parts: Parts, settings: Settings) -> Iterator[tuple[Many, SqlQueries]]:
     queries, producer = SqlQueries(settings.store_url), parts.log.producer()
 
     def send(messages: Sequence[Message]) -> None:
@@ -65,7 +65,7 @@ def _opened(parts: Parts, settings: Settings) -> Iterator[Many]:
             raise LogUnavailable(f"the log did not take it: {failed[0].detail}")
 
     try:
-        yield Many(queries, parts.router, send)
+        yield Many(queries, parts.router, send), queries
     finally:
         producer.close()
         queries.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated
 
@@ -257,7 +257,7 @@ def revive(
     require_some(ids, search)
     with opened_restarts(settings_of(config), CLIENT) as (executions, restarts):
 
-        def order(stored: StoredExecution) -> Sequence[Command]:
+        def order(stored: StoredExecution) -> Iterable[Command]:
             revived = how(restarts, stored)
             if revived.execution_id != stored.execution_id:
                 print(f"{stored.execution_id} goes on as {revived.execution_id}")

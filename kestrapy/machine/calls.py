@@ -18,9 +18,10 @@ from kestrapy.language.input_values import has_mixed
 from kestrapy.language.temporals import epoch_ms
 from kestrapy.language.values import is_true, labels_from
 from kestrapy.machine import flowables
-from kestrapy.machine.commands import ExecutionSubmitted, Parent, TriggerFired
+from kestrapy.machine.commands import ChildWanted, ExecutionSubmitted, Parent, TriggerFired
 from kestrapy.machine.entities import Child, Execution, TaskRun, child_key
 from kestrapy.machine.fold_world import FoldWorld
+from kestrapy.machine.restored import FormerChild
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import variables_of
 from kestrapy.model.flow import CORRELATION_ID, SYSTEM_LABELS
@@ -41,18 +42,15 @@ _encode_record = msgspec.msgpack.Encoder().encode
 def start(turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int) -> str:
     """Ask for a child. -> its id. Raises UserError where it can't be told what is wanted."""
     execution = turn.execution(run.execution_id)
-    parent = turn.content(run.execution_id).parent
-    depth = 1 + (parent.depth if parent is not None else 0)
-    if depth > MOST_NESTED:
+    if _depth(turn, execution) > MOST_NESTED:
         raise UserError(
             f"{MOST_NESTED} executions are above this one already, each the subflow of another:"
             " do flows call each other in a circle?"
         )
-    cause = (run.id, len(run.attempts), iteration)  # attempts only ever grow
-    shard = digest("subflow", *cause, bits=32) % turn.rules.shards
-    child_id = derive_execution_id(shard, run.history.start, "subflow", *cause)
+    child_id = id_of(run, len(run.attempts), iteration, turn.rules.shards)  # they only ever grow
     given = _rendered(turn, run, variables, *RENDERED)
     waits = is_set(turn, run, "wait", True)
+    revision = _revision(given.get("revision"))
     submitted = ExecutionSubmitted(
         child_id,
         _name(given, "namespace"),
@@ -66,8 +64,8 @@ def start(turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
             run.id,
             iteration,
             waits,
-            _revision(given.get("revision")),
-            depth,
+            revision,
+            _depth(turn, execution),
             _inherited(turn, run),
             _templates(turn, run),
         ),
@@ -82,6 +80,36 @@ def start(turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
     transmits = is_set(turn, run, "transmitFailed", True)
     turn.put(child_key(run.id, iteration), Child(child_id, waits, transmits))
     return child_id
+
+
+def want(turn: Turn, run: TaskRun, former: FormerChild, iteration: int) -> None:
+    """Ask for a child of an earlier attempt, whose end the run is to wait for."""
+    parent = Parent(
+        run.id,
+        iteration,
+        depth=_depth(turn, turn.execution(run.execution_id)),
+        outputs=_templates(turn, run),
+        restoring=former.restoring,
+    )
+    transmits = is_set(turn, run, "transmitFailed", True)
+    child = Child(former.execution_id, True, transmits, former.restoring)
+    turn.emit(ChildWanted(former.execution_id, parent), run.execution_id)
+    turn.put(child_key(run.id, iteration), child)
+
+
+def id_of(run: TaskRun, number: int, iteration: int, shards: int) -> str:
+    """The id of a child. number: of the run's attempt: those before it for a Subflow, with it for a
+    ForEachItem. shards: how many there are.
+    """
+    cause = (run.id, number, iteration)
+    shard = digest("subflow", *cause, bits=32) % shards
+    return derive_execution_id(shard, run.history.start, "subflow", *cause)
+
+
+def _depth(turn: Turn, execution: Execution) -> int:
+    """Executions above a child of this one."""
+    parent = turn.content(execution.id).parent
+    return 1 + (parent.depth if parent is not None else 0)
 
 
 def _properties(turn: Turn, run: TaskRun) -> Mapping[str, Any]:
@@ -176,6 +204,11 @@ def _inherited(turn: Turn, run: TaskRun) -> dict[str, str]:
         return {}
     labels = turn.content(run.execution_id).labels
     return {key: value for key, value in labels.items() if not key.startswith(SYSTEM_LABELS)}
+
+
+def asks_outputs(turn: Turn, run: TaskRun) -> bool:
+    """Whether its task says what a child's outputs are to be, should the flow not."""
+    return bool(_properties(turn, run).get("outputs"))
 
 
 def _templates(turn: Turn, run: TaskRun) -> str:

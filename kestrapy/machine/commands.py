@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import msgspec
 
+from kestrapy.machine.child_commands import ChildReported as ChildReported
+from kestrapy.machine.child_commands import ChildWanted as ChildWanted
 from kestrapy.machine.origins import Lineage as Lineage
 from kestrapy.machine.origins import Parent as Parent
 from kestrapy.machine.origins import TriggerFired as TriggerFired
@@ -232,24 +234,6 @@ class ExecutionDue(Internal, frozen=True):
     due: int
 
 
-class ChildReported(Internal, frozen=True):
-    """An execution that a task run started has ended, or, where its parent does not wait for that,
-    has started: then state is RUNNING.
-
-    outputs: JSON object. error: for people. refused: it could not start, or its outputs can't be
-    had. following: with RETRIED, the execution that takes its place, and will report itself.
-    """
-
-    task_run_id: str
-    execution_id: str
-    iteration: int
-    state: State
-    outputs: str = "{}"
-    error: str = ""
-    refused: bool = False
-    following: str = ""
-
-
 class SweepDue(Internal, frozen=True):
     """A walk over the task runs of an execution goes on. Obeyed as TimerDue is."""
 
@@ -427,6 +411,7 @@ INTERNAL = (
     TimerDue,
     ExecutionDue,
     ChildReported,
+    ChildWanted,
     SlotGranted,
     SlotDenied,
     ForceRun,

@@ -112,9 +112,8 @@ def _try_again(turn: Turn, execution: Execution) -> None:
     content = turn.content(execution.id)
     lineage = content.lineage or Lineage(execution.id, 1, execution.history.start)
     lineage = replace(lineage, attempt=lineage.attempt + 1)
-    cause = ("retry", lineage.original_id, lineage.attempt)
     following = ExecutionSubmitted(
-        derive_execution_id(shard_of(execution.id), turn.at, *cause),
+        next_try_id(execution.id, turn.at, lineage),
         execution.namespace,
         execution.flow_id,
         execution.revision,
@@ -127,6 +126,12 @@ def _try_again(turn: Turn, execution: Execution) -> None:
     )
     reports.tell_of_next_try(turn, execution.id, following.execution_id)
     turn.emit(following, execution.id)
+
+
+def next_try_id(execution_id: str, at: int, lineage: Lineage) -> str:
+    """at: when this one ended, epoch ms. lineage: of the next one."""
+    cause = ("retry", lineage.original_id, lineage.attempt)
+    return derive_execution_id(shard_of(execution_id), at, *cause)
 
 
 def _go_on_after(turn: Turn, execution_id: str) -> None:

@@ -233,12 +233,14 @@ class Values(Entity, frozen=True):
 
 class Child(Entity, frozen=True):
     """An execution that a task run started, until it reports. waits: for its end. transmits: it
-    fails, or warns, as its child does.
+    fails, or warns, as its child does. restoring: of one that was restarted; only what it reports
+    since then counts.
     """
 
     execution_id: str
     waits: bool = True
     transmits: bool = True
+    restoring: str = ""
 
 
 class ChildOutputs(Entity, frozen=True):

@@ -23,6 +23,7 @@ from kestrapy.machine import (
     flowables,
     groups,
     halts,
+    reports,
     restoring,
     slots,
     subflows,
@@ -33,6 +34,7 @@ from kestrapy.machine import (
 )
 from kestrapy.machine.commands import (
     ChildReported,
+    ChildWanted,
     Claimed,
     Command,
     ExecutionCreated,
@@ -111,7 +113,7 @@ def step(
 
 def _is_void(turn: Turn, command: Command) -> bool:
     """Whether it is about an execution that the rules failed upon, or a task run of one that has
-    ended. A claim is answered all the same.
+    ended. A claim is answered all the same, and so is a parent.
     """
     execution_id = execution_named_by(command)
     if isinstance(command, SweepDue):
@@ -122,6 +124,8 @@ def _is_void(turn: Turn, command: Command) -> bool:
         return False
     if isinstance(command, Claimed):
         task_runs.claim(turn, None, command)
+    elif isinstance(command, ChildWanted):
+        reports.tell_missing(turn, command)
     return True
 
 
@@ -178,6 +182,7 @@ def _setting_changed(turn: Turn, command: SettingChanged) -> None:
 
 
 def _kill(turn: Turn, command: KillRequested) -> None:
+    restoring.kill(turn, command.execution_id)
     execution = turn.get(execution_key(command.execution_id), Entity)
     if isinstance(execution, Ended) and execution.until <= turn.at:
         execution = None  # forgotten, by this very command
@@ -216,8 +221,11 @@ def quarantine(
     if isinstance(execution, Execution):
         endings.break_off(turn, execution.id, reason)
         _settle(turn)
+    elif isinstance(command, ChildWanted):
+        reports.tell_missing(turn, command)
     elif isinstance(command, SweepDue):
         sweeps.stop(turn, execution_id)
+        restoring.give_up(turn, execution_id)
     return Step(turn.changes, turn.outputs, turn.traces)
 
 
@@ -236,7 +244,7 @@ _OF_EXECUTION = (
     *(ExecutionCreated, FlowResolved, KillRequested, ExecutionDue, SweepDue),
     *(PauseRequested, ResumeAsked),
     *(SlotGranted, SlotDenied, ForceRun),
-    *(ExecutionRestored, RestoringContinued),
+    *(ExecutionRestored, RestoringContinued, ChildWanted),
 )
 _OF_TASK_RUN = (
     *(Claimed, Result, TaskReport, Returned, TimerDue, Undeliverable, NoWorker, PublishAgain),
@@ -268,6 +276,7 @@ _HANDLERS: dict[type, Callable[[Turn, Any], None]] = {
     ResumeAsked: waking.asked,
     ResumeAnswered: waking.answered,
     TaskRunMarked: waking.marked,
+    ChildWanted: restoring.wanted,
     ExecutionRestored: restoring.take,
     RestoringContinued: restoring.go_on,
 }

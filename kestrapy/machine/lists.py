@@ -145,7 +145,7 @@ class TaskList:
     def end(self) -> State | None:
         """In which state its owner ends; None while something is open or still to start."""
         execution, scope = self.turn.execution(self.execution_id), self.look().scope
-        if scope.open or self.is_asking:
+        if scope.open or self.is_asking or self._waits_to_retry:
             return None
         if self.is_stopped:
             if self.owner != ROOT and self.run.state is State.PAUSED:
@@ -179,6 +179,11 @@ class TaskList:
     def is_asking(self) -> bool:
         """Whether a worker has to say how it goes on."""
         return self.owner != ROOT and bool(self.run.asks)
+
+    @property
+    def _waits_to_retry(self) -> bool:
+        """A run with children of its own, which it starts anew then."""
+        return self.owner != ROOT and self.run.state is State.RETRYING
 
     @property
     def _is_main(self) -> bool:

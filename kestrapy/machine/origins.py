@@ -32,7 +32,8 @@ class Parent(msgspec.Struct, frozen=True, array_like=True):
 
     waits: it is told of the end, else of the start. revision: of the flow, 0 for the latest. depth:
     how many executions are above. labels: that count less than the flow's own. outputs: templates
-    of what the parent asks for, JSON; empty for none.
+    of what the parent asks for, JSON; empty for none. restoring: where it was restarted together
+    with its parent, by which restoring; it says so in its reports.
     """
 
     task_run_id: str
@@ -42,3 +43,4 @@ class Parent(msgspec.Struct, frozen=True, array_like=True):
     depth: int = 1
     labels: dict[str, str] = {}
     outputs: str = ""
+    restoring: str = ""

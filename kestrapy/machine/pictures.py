@@ -7,13 +7,15 @@ plan and the task runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import msgspec
 
 from kestrapy.errors import Conflict, NotFound
 from kestrapy.language.plan import Plan
+from kestrapy.machine import endings
 from kestrapy.machine.commands import ExecutionRestored, Lineage, TriggerFired
 from kestrapy.machine.entities import (
     Attempt,
@@ -23,7 +25,7 @@ from kestrapy.machine.entities import (
 )
 from kestrapy.machine.lists import ROOT
 from kestrapy.machine.outputs import ExecutionSnapshot, StateChange, TaskRunSnapshot
-from kestrapy.machine.restored import RestoredHead
+from kestrapy.machine.restored import RestoredChild, RestoredHead
 from kestrapy.machine.revivals import Revival, scope_of
 from kestrapy.model.registry import CALLS
 from kestrapy.model.state import Change, State, StateHistory
@@ -66,22 +68,63 @@ class Picture(Protocol):
 def restart(
     picture: Picture, plan: Plan, restoring: str, new_id: str = ""
 ) -> list[ExecutionRestored]:
-    """Run again what failed. plan: of the revision to go on with. new_id: of a new execution, or
-    none. Raises Conflict where nothing can run again.
-    """
-    _require_ended(picture, "restarted")
-    if State.RUNNING not in [it.state for it in picture.snapshot.histories]:
-        raise Conflict(f"execution {picture.execution_id} never began: replay it")
-    revival = Revival(plan, _runs(picture, plan))
-    revival.restart()
-    stopped = picture.snapshot.state in (State.KILLED, State.CANCELLED)
-    if not revival.has_failures and not stopped:
-        raise Conflict(
-            f"nothing of execution {picture.execution_id} failed, so that nothing can run again:"
-            " replay it"
-        )
-    head = _head(picture, plan, revival, new_id, {RESTARTED: "true"})
-    return _parts(picture, head, revival, restoring)
+    """As ``Restart`` does; the task runs that run again start executions of other flows anew."""
+    return Restart.of(picture, plan, new_id).parts(restoring)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """An execution of which runs again what failed."""
+
+    picture: Picture
+    revival: Revival
+    head: RestoredHead
+
+    @classmethod
+    def of(cls, picture: Picture, plan: Plan, new_id: str = "") -> Restart:
+        """plan: of the revision to go on with. new_id: of a new execution, or none. Raises Conflict
+        where nothing can run again.
+        """
+        _require_ended(picture, "restarted")
+        if not has_begun(picture):
+            raise Conflict(f"execution {picture.execution_id} never began: replay it")
+        revival = Revival(plan, _runs(picture, plan))
+        revival.restart()
+        stopped = picture.snapshot.state in (State.KILLED, State.CANCELLED)
+        if not revival.has_failures and not stopped:
+            raise Conflict(
+                f"nothing of execution {picture.execution_id} failed, so that nothing can run"
+                " again: replay it"
+            )
+        return cls(picture, revival, _head(picture, plan, revival, new_id, {RESTARTED: "true"}))
+
+    @property
+    def callers(self) -> list[TaskRun]:
+        """The task runs that want what they have started before. None of a new execution: there
+        their tasks may call other flows, with other inputs.
+        """
+        is_new = self.head.execution.id != self.picture.execution_id
+        return [] if is_new else self.revival.callers()
+
+    def may_go_on(self, run: TaskRun) -> bool:
+        """Whether what a caller has started may have to go on, where that has failed."""
+        return self.revival.waits_for_failed(run)
+
+    def parts(
+        self, restoring: str, children: Iterable[RestoredChild] = (), *, held: bool = False
+    ) -> list[ExecutionRestored]:
+        """children: of the callers. held: it waits for the word of a parent."""
+        return _parts(self.picture, self.head, self.revival, restoring, children, held)
+
+
+def has_begun(picture: Picture) -> bool:
+    return State.RUNNING in [it.state for it in picture.snapshot.histories]
+
+
+def next_try_of(picture: Picture) -> str:
+    """The id of the execution that took the place of one that is RETRIED."""
+    ended = picture.snapshot.histories[-1].at
+    return endings.next_try_id(picture.execution_id, ended, next_try(picture))
 
 
 def replay(
@@ -197,12 +240,16 @@ def _run(execution_id: str, snapshot: TaskRunSnapshot, parent: int, earlier: int
 
 
 def _with_calls(run: TaskRun, snapshot: TaskRunSnapshot) -> TaskRun:
-    """Attempts without a worker count: by their number, each has children of its own."""
+    """Attempts without a worker count: by their number, each has children of its own. One that a
+    quarantine left as it was ends as its run did.
+    """
     attempts = tuple(
-        Attempt(it.epoch, "", _history(it.histories), it.log_file)
-        for it in snapshot.attempts
-        if it.histories[-1].state.is_terminal
+        Attempt(it.epoch, "", _history(it.histories), it.log_file) for it in snapshot.attempts
     )
+    if attempts and not attempts[-1].history.current.is_terminal:
+        *earlier, last = attempts
+        history = last.history.enter(run.state, snapshot.histories[-1].at)
+        attempts = (*earlier, replace(last, history=history))
     failures = sum(1 for it in attempts if it.history.current is State.FAILED)
     return replace(run, attempts=attempts, failures=failures)
 
@@ -292,28 +339,20 @@ def _told(
 
 
 def _parts(
-    picture: Picture, head: RestoredHead, revival: Revival, restoring: str
+    picture: Picture,
+    head: RestoredHead,
+    revival: Revival,
+    restoring: str,
+    children: Iterable[RestoredChild] = (),
+    held: bool = False,
 ) -> list[ExecutionRestored]:
-    """head goes with the first task runs."""
+    """head goes with the first task runs; children have parts of their own, after theirs."""
     execution_id = head.execution.id
     is_new = execution_id != picture.execution_id
     number = -1 if is_new else picture.number
     encoded_head = encode(head)
-    chunks: list[list[bytes]] = [[]]
-    size = len(encoded_head)
-    for restored in revival.restored():
-        if is_new and restored.removed:
-            continue
-        run = replace(restored.run, execution_id=execution_id)
-        encoded = encode(replace(restored, run=run, fresh=is_new or restored.fresh))
-        size += len(encoded)
-        if chunks[-1] and (len(chunks[-1]) >= PART_RUNS or size > PART_BYTES):
-            chunks.append([])
-            size = len(encoded)
-        elif not chunks[-1] and size > PART_BYTES and len(chunks) == 1:
-            chunks.append([])
-            size = len(encoded)
-        chunks[-1].append(encoded)
+    runs = _chunks(_encoded_runs(execution_id, is_new, revival), len(encoded_head)) or [()]
+    chunks = [*((it, ()) for it in runs), *(((), it) for it in _chunks(map(encode, children)))]
     return [
         ExecutionRestored(
             execution_id,
@@ -322,7 +361,32 @@ def _parts(
             part == len(chunks) - 1,
             number,
             b"" if part else encoded_head,
-            tuple(chunk),
+            of_runs,
+            held,
+            of_children,
         )
-        for part, chunk in enumerate(chunks)
+        for part, (of_runs, of_children) in enumerate(chunks)
     ]
+
+
+def _encoded_runs(execution_id: str, is_new: bool, revival: Revival) -> Iterator[bytes]:
+    for restored in revival.restored():
+        if is_new and restored.removed:
+            continue
+        run = replace(restored.run, execution_id=execution_id)
+        yield encode(replace(restored, run=run, fresh=is_new or restored.fresh))
+
+
+def _chunks(encoded: Iterable[bytes], size: int = 0) -> list[tuple[bytes, ...]]:
+    """size: of what goes with the first one; where nothing else has room beside it, that is
+    empty.
+    """
+    chunks: list[list[bytes]] = [[]]
+    for each in encoded:
+        size += len(each)
+        is_full = len(chunks[-1]) >= PART_RUNS or size > PART_BYTES
+        if is_full and (chunks[-1] or len(chunks) == 1):
+            chunks.append([])
+            size = len(each)
+        chunks[-1].append(each)
+    return [tuple(it) for it in chunks] if chunks[-1] else []

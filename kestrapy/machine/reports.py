@@ -1,4 +1,6 @@
-"""What an execution that is a child tells its parent: that it has started, or how it has ended."""
+"""What an execution that is a child tells its parent: that it has started, how it has ended, or
+that it can't go on.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from kestrapy.language.expression import render_value
 from kestrapy.language.input_values import has_mixed
 from kestrapy.language.outputs import MIXED
 from kestrapy.language.reads import reads_of
-from kestrapy.machine.commands import ChildReported, Parent
+from kestrapy.machine.commands import ChildReported, ChildWanted, Parent
 from kestrapy.machine.entities import Execution
 from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.turn import Turn
@@ -26,7 +28,13 @@ def tell_started(turn: Turn, execution_id: str) -> None:
     """To a parent that does not wait for the end."""
     parent = turn.content(execution_id).parent
     if parent is not None and not parent.waits:
-        report = ChildReported(parent.task_run_id, execution_id, parent.iteration, State.RUNNING)
+        report = ChildReported(
+            parent.task_run_id,
+            execution_id,
+            parent.iteration,
+            State.RUNNING,
+            restoring=parent.restoring,
+        )
         turn.emit(report, execution_id)
 
 
@@ -40,6 +48,7 @@ def tell_of_next_try(turn: Turn, execution_id: str, following: str) -> None:
             parent.iteration,
             State.RETRIED,
             following=following,
+            restoring=parent.restoring,
         )
         turn.emit(report, execution_id)
 
@@ -59,10 +68,31 @@ def tell_ended(turn: Turn, execution_id: str) -> None:
             refused, error = True, str(problem)
     turn.emit(
         ChildReported(
-            parent.task_run_id, execution_id, parent.iteration, state, outputs, error, refused
+            parent.task_run_id,
+            execution_id,
+            parent.iteration,
+            state,
+            outputs,
+            error,
+            refused,
+            restoring=parent.restoring,
         ),
         execution_id,
     )
+
+
+def tell_missing(turn: Turn, command: ChildWanted) -> None:
+    """To a parent that wants it again: nothing of it can go on."""
+    parent, own = command.parent, command.execution_id
+    report = ChildReported(
+        parent.task_run_id,
+        own,
+        parent.iteration,
+        State.FAILED,
+        restoring=parent.restoring,
+        missing=True,
+    )
+    turn.emit(report)
 
 
 def _outputs_for(turn: Turn, execution: Execution, parent: Parent) -> str:

@@ -12,6 +12,9 @@ class ExecutionRestored(Internal, frozen=True):
     restoring: id of this attempt; its parts are numbered from 0, one of them is the last. number:
     of the newest event that storage had, by which an old picture is told. head: in part 0, runs: in
     any, as ``pictures`` packs them. execution_id: the same one, or that of a new execution.
+
+    held: all parts wait for the word of a parent (``ChildWanted``). children: what the task runs
+    that run again had started, each a ``RestoredChild``.
     """
 
     execution_id: str
@@ -21,6 +24,8 @@ class ExecutionRestored(Internal, frozen=True):
     number: int = -1
     head: bytes = b""
     runs: tuple[bytes, ...] = ()
+    held: bool = False
+    children: tuple[bytes, ...] = ()
 
 
 class RestoringContinued(Internal, frozen=True):

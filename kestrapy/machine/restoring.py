@@ -19,6 +19,8 @@ from kestrapy.machine import (
     blocks,
     endings,
     flowables,
+    merging,
+    reports,
     slots,
     sweeps,
     task_runs,
@@ -26,7 +28,13 @@ from kestrapy.machine import (
     transitions,
     waking,
 )
-from kestrapy.machine.commands import ExecutionRestored, RestoringContinued, SweepDue
+from kestrapy.machine.commands import (
+    ChildWanted,
+    ExecutionRestored,
+    Parent,
+    RestoringContinued,
+    SweepDue,
+)
 from kestrapy.machine.entities import (
     Ended,
     Entity,
@@ -39,10 +47,13 @@ from kestrapy.machine.entities import (
 )
 from kestrapy.machine.lists import ROOT
 from kestrapy.machine.restored import (
+    FormerChild,
+    RestoredChild,
     RestoredHead,
     RestoredPart,
     RestoredRun,
     Restoring,
+    former_child_key,
     restored_part_key,
     restoring_key,
 )
@@ -57,8 +68,12 @@ WAITS = -1
 runs.
 """
 
+HELD = -2
+"""The step of a restoring that is complete, and waits for the word of a parent."""
+
 _decode_head = msgspec.msgpack.Decoder(RestoredHead).decode
 _decode_run = msgspec.msgpack.Decoder(RestoredRun).decode
+_decode_child = msgspec.msgpack.Decoder(RestoredChild).decode
 replace = msgspec.structs.replace
 
 
@@ -66,9 +81,11 @@ replace = msgspec.structs.replace
 
 
 def take(turn: Turn, command: ExecutionRestored) -> None:
-    """Keep a part. The first one of another restoring takes the place of a half-written one."""
+    """Keep a part. The first one of another restoring takes the place of one that has not begun."""
     key = restoring_key(command.execution_id)
     known = turn.get(key, Restoring)
+    if known is not None and known.step == WAITS:
+        return
     is_known = known is not None and known.restoring == command.restoring
     expected = known.parts if known is not None and is_known else 0
     if command.part != expected or not _is_wanted(turn, command):
@@ -76,11 +93,59 @@ def take(turn: Turn, command: ExecutionRestored) -> None:
     head = known.head if known is not None and is_known else command.head
     until = turn.at + PART_KEPT
     turn.put(key, Restoring(command.restoring, command.part + 1, until, head))
-    turn.put(
-        restored_part_key(command.execution_id, command.part), RestoredPart(command.runs, until)
-    )
-    if command.last:
+    part = RestoredPart(command.runs, until, command.children)
+    turn.put(restored_part_key(command.execution_id, command.part), part)
+    if command.last and command.held:
+        turn.put(key, replace(turn.need(key, Restoring), step=HELD))
+    elif command.last:
         _begin(turn, command.execution_id)
+
+
+def wanted(turn: Turn, command: ChildWanted) -> None:
+    """A task run wants an execution that it had started: it goes on, or its parent is told that it
+    can't.
+    """
+    own, parent = command.execution_id, command.parent
+    found = turn.get(execution_key(own), Entity)
+    restoring = turn.get(restoring_key(own), Restoring)
+    if isinstance(found, Execution):
+        known = turn.content(own).parent
+        is_taken = known is not None and known.task_run_id != parent.task_run_id
+        if is_taken or found.killing or found.history.current.is_terminal:
+            return reports.tell_missing(turn, command)
+        return _wait_for(turn, own, parent)
+    is_held = restoring is not None and restoring.step == HELD
+    if restoring is None or not is_held or restoring.restoring != parent.restoring:
+        return reports.tell_missing(turn, command)
+    turn.put(restoring_key(own), replace(restoring, parent=parent))
+    return _begin(turn, own)
+
+
+def _wait_for(turn: Turn, execution_id: str, parent: Parent) -> None:
+    """One that lives reports its end to this parent."""
+    content = turn.content(execution_id)
+    if content.parent != parent:
+        turn.put(content_key(execution_id), replace(content, parent=parent))
+        turn.touch(execution_id)
+
+
+def give_up(turn: Turn, execution_id: str) -> None:
+    """The rules failed upon one that was about to begin: its parent is told, and it may be restored
+    another time.
+    """
+    restoring = turn.get(restoring_key(execution_id), Restoring)
+    if restoring is None or restoring.step != WAITS:
+        return
+    turn.drop(restoring_key(execution_id))
+    if restoring.parent is not None:
+        reports.tell_missing(turn, ChildWanted(execution_id, restoring.parent))
+
+
+def kill(turn: Turn, execution_id: str) -> None:
+    """Of one that is about to begin: it ends as soon as it does."""
+    restoring = turn.get(restoring_key(execution_id), Restoring)
+    if restoring is not None and restoring.step == WAITS:
+        turn.put(restoring_key(execution_id), replace(restoring, killed=True))
 
 
 def _is_wanted(turn: Turn, command: ExecutionRestored) -> bool:
@@ -102,13 +167,20 @@ def _begin(turn: Turn, execution_id: str) -> None:
     if head.enters is not None:
         history = transitions.enter(transitions.RESTORED, history, head.enters, turn.at)
     lives = head.enters is State.RESTARTED
-    turn.put(content_key(execution_id), head.content)
+    content = head.content
+    if restoring.parent is not None:
+        content = replace(content, parent=restoring.parent)
+    turn.put(content_key(execution_id), content)
     turn.put_execution(replace(head.execution, history=history, restoring=lives))
     if not lives:
         return _tell(turn, execution_id)
+    if restoring.killed:
+        return endings.end(turn, execution_id, State.KILLED)
     if head.ends_as:
         flowables.stop(turn, execution_id, State(head.ends_as))
-    turn.put(restoring_key(execution_id), replace(restoring, head=b"", until=0, step=0))
+    turn.put(
+        restoring_key(execution_id), replace(restoring, head=b"", until=0, step=0, parent=None)
+    )
     if turn.plan(turn.execution(execution_id)).flow.concurrency is not None:
         turn.touch(execution_id)
         return slots.ask(turn, execution_id)
@@ -199,6 +271,20 @@ def _unpack(turn: Turn, execution_id: str, part: int) -> None:
         if restored.enters is not None:
             run = _entered(turn, run, restored.enters)
         task_runs.keep_last(turn, turn.put_run(run))
+    key = restored_part_key(execution_id, part)
+    for child in map(_decode_child, turn.need(key, RestoredPart).children):
+        caller = turn.find_run(execution_id, child.ordinal)
+        if caller is not None and caller.state.is_terminal:  # what they put out is to be merged
+            turn.put_run(merging.keep(turn, caller, child.iteration, child.outputs))
+            continue
+        former = FormerChild(
+            child.execution_id,
+            child.restoring,
+            child.state,
+            child.outputs,
+            turn.at + PART_KEPT,
+        )
+        turn.put(former_child_key(f"{execution_id}-{child.ordinal}", child.iteration), former)
 
 
 def _entered(turn: Turn, run: TaskRun, state: State) -> TaskRun:

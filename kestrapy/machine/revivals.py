@@ -12,9 +12,11 @@ from kestrapy.language.plan import Plan
 from kestrapy.machine.entities import Scope, TaskRun
 from kestrapy.machine.lists import HANDLERS, ROOT, runs_after
 from kestrapy.machine.restored import RestoredRun
-from kestrapy.model.registry import Kind
+from kestrapy.model.registry import CALLS, Kind
 from kestrapy.model.state import State, begin
 
+RETRY_FAILED = "RETRY_FAILED"
+"""The ``restartBehavior`` by which the executions that failed go on, instead of new ones."""
 FAILED = (State.FAILED, State.KILLED, State.CANCELLED)
 replace = msgspec.structs.replace
 
@@ -188,6 +190,30 @@ class Revival:
         return "" if ordinal == ROOT else self._by_ordinal[ordinal].task_id
 
     # What it comes to
+
+    def callers(self) -> list[TaskRun]:
+        """Task runs that want the executions that they had started: those that run again, unless
+        their task says that these are to be new ones; and of a ForEachItem that goes on to its
+        merge, the run whose batches put out what is to be merged.
+        """
+        return [run for run in self.runs if self._calls_again(run) or self._is_merged(run)]
+
+    def waits_for_failed(self, run: TaskRun) -> bool:
+        """Whether a caller minds how its executions end; where an expression says so, it may."""
+        given = self.plan.task(run.task_id).properties
+        minds = given.get("wait") is not False and given.get("transmitFailed") is not False
+        return minds and self._calls_again(run)
+
+    def _calls_again(self, run: TaskRun) -> bool:
+        if self.plan.kind(run.task_id) not in CALLS:
+            return False
+        behavior = self.plan.task(run.task_id).properties.get("restartBehavior", RETRY_FAILED)
+        return self.entering.get(run.ordinal) is State.RESTARTED and behavior == RETRY_FAILED
+
+    def _is_merged(self, run: TaskRun) -> bool:
+        if self.plan.kind(run.task_id) is not Kind.BATCHES or run.ordinal in self.removed:
+            return False
+        return _has_gone_well(self.state(run)) and run.parent in self.entering
 
     @property
     def has_failures(self) -> bool:

@@ -8,6 +8,10 @@ one. A ``Child`` is kept for each that has not reported: only its report counts,
 child that can't start reports that too, so nobody waits for one that will never be.
 
 A ForEachItem starts one child for each batch of its items: it keeps counts, and never a list.
+
+A restart brings back what a run has started before (``FormerChild``). One that has ended well is
+not run again. Any other is asked to go on (``ChildWanted``); where its fold answers that it can't,
+a new one takes its place.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from kestrapy.machine.entities import (
     child_key,
     run_key,
 )
+from kestrapy.machine.restored import FormerChild, former_child_key
 from kestrapy.machine.turn import Turn
 from kestrapy.model.registry import Kind
 from kestrapy.model.state import State
@@ -45,6 +50,9 @@ PAGE = 100
 """Children that one command starts, or asks to end; a timer that is due at once goes on."""
 MOST_OPEN = 2_000
 """Children of one task run that are open at a time."""
+PAGE_PARTS = 4
+"""Parts of outputs, of former children, after which a command takes no more of them."""
+DONE = (State.SUCCESS, State.WARNING)
 
 replace = msgspec.structs.replace
 _encode = msgspec.json.Encoder().encode
@@ -59,18 +67,29 @@ def begin(turn: Turn, run: TaskRun) -> State | None:
     try:
         if turn.plan(turn.execution(run.execution_id)).kind(run.task_id) is Kind.BATCHES:
             return _begin_batches(turn, run)
-        _begin_one(turn, run)
+        ended = _begin_one(turn, run)
     except UserError as error:
         flowables.fail(turn, turn.run(run.execution_id, run.ordinal), str(error))
         return State.FAILED
-    timeouts.begin(turn, run)
-    return None
+    if ended is None:
+        timeouts.begin(turn, run)
+    return ended
 
 
-def _begin_one(turn: Turn, run: TaskRun) -> None:
-    child_id = calls.start(turn, run, calls.variables_here(turn, run), calls.ALONE)
+def _begin_one(turn: Turn, run: TaskRun) -> State | None:
+    former, report = _former(turn, run, calls.ALONE), None
+    if former is None:
+        child_id = calls.start(turn, run, calls.variables_here(turn, run), calls.ALONE)
+    else:
+        child_id, report = former.execution_id, _report_of(turn, run, former, calls.ALONE)
+        if report is None:
+            calls.want(turn, run, former, calls.ALONE)
     outputs = _encode({"executionId": child_id}).decode()
-    turn.put_run(_with_attempt(turn, replace(run, scope=Scope(open=1), outputs=outputs)))
+    run = turn.put_run(_with_attempt(turn, replace(run, scope=Scope(open=1), outputs=outputs)))
+    if report is None:
+        return None
+    _end_one(turn, run, state := _state_for(turn, run, report), report)
+    return _despite_failures(turn, run, state)
 
 
 def _begin_batches(turn: Turn, run: TaskRun) -> State | None:
@@ -80,7 +99,7 @@ def _begin_batches(turn: Turn, run: TaskRun) -> State | None:
         raise UserError("the split has no outputs that tell of its batches")
     if count == 0:
         return State.SUCCESS
-    run = _with_attempt(turn, replace(run, scope=Scope(size=count)))
+    run = _with_attempt(turn, replace(run, scope=Scope(size=count), outputs="{}"))
     turn.put_run(_counted(turn, run, {}))
     return None
 
@@ -88,36 +107,104 @@ def _begin_batches(turn: Turn, run: TaskRun) -> State | None:
 def start_batches(turn: Turn, run: TaskRun) -> None:
     """As many more as may be open, within what one command may do."""
     scope = run.scope or Scope()
-    room = min(scope.size - scope.cursor, MOST_OPEN - scope.open)
+    room = _room(scope)
     count = min(room, PAGE - turn.started)
     if count <= 0:
         if room > 0:
             turn.put_run(replace(run, due=run.due or turn.at + 1))
         return
-    variables, names, failed = calls.variables_here(turn, run), _split(turn, run), 0
-    for iteration in range(scope.cursor, scope.cursor + count):
-        item = f"{names.get('prefix', '')}{iteration}{names.get('suffix', '')}"
-        try:
-            calls.start(turn, run, _of_batch(variables, item, iteration), iteration)
-        except UserError as error:
-            failed += 1
-            if not run.error:  # the first tells what is wrong with all of them
-                flowables.fail(turn, run, f"batch {iteration}: {error}")
-                run = turn.run(run.execution_id, run.ordinal)
-    turn.started += count
-    scope = replace(
-        scope,
-        cursor=scope.cursor + count,
-        open=scope.open + count - failed,
-        failed=scope.failed or failed > 0,
-    )
-    due = turn.at + 1 if count < room else 0
-    turn.put_run(_counted(turn, replace(run, scope=scope, due=due), {State.FAILED: failed}))
+    variables, counts = calls.variables_here(turn, run), dict[State, int]()
+    parts, last = scope.parts[1] + PAGE_PARTS, scope.cursor + count
+    while scope.cursor < last and scope.parts[1] < parts:
+        run, state = _take_batch(turn, run, variables, scope.cursor)
+        scope = run.scope or Scope()
+        turn.started += 1
+        if state is not None:
+            counts[state] = counts.get(state, 0) + 1
+    run = replace(run, due=turn.at + 1 if _room(scope) else 0)
+    _finish_batches(turn, _counted(turn, run, counts), State.SUCCESS)
 
 
-def _of_batch(variables: Mapping[str, Any], item: str, iteration: int) -> dict[str, Any]:
+def _room(scope: Scope) -> int:
+    return min(scope.size - scope.cursor, MOST_OPEN - scope.open)
+
+
+def _take_batch(
+    turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
+) -> tuple[TaskRun, State | None]:
+    """-> the run, which counts the batch, and the state in which that ends at once; None: it is
+    open.
+    """
+    former, state = _former(turn, run, iteration), None
+    try:
+        if former is None:
+            calls.start(turn, run, _of_batch(turn, run, variables, iteration), iteration)
+        elif (report := _report_of(turn, run, former, iteration)) is None:
+            calls.want(turn, run, former, iteration)
+        else:
+            state = _state_for(turn, run, report)
+            if report.outputs != "{}":
+                run = merging.keep(turn, run, iteration, report.outputs)
+    except UserError as error:
+        state = State.FAILED
+        if not run.error:  # the first tells what is wrong with all of them
+            flowables.fail(turn, run, f"batch {iteration}: {error}")
+            run = turn.run(run.execution_id, run.ordinal)
+    scope = run.scope or Scope()
+    scope = replace(scope, cursor=iteration + 1, open=scope.open + 1)
+    return replace(run, scope=scope if state is None else _left(scope, state)), state
+
+
+def _of_batch(
+    turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
+) -> dict[str, Any]:
+    names = _split(turn, run)
+    item = f"{names.get('prefix', '')}{iteration}{names.get('suffix', '')}"
     own = {**variables.get("taskrun", {}), "items": item, "iteration": iteration}
     return {**variables, "taskrun": own}
+
+
+# Children of earlier attempts
+
+
+def _former(turn: Turn, run: TaskRun, iteration: int) -> FormerChild | None:
+    """What a restart has brought back; it is taken up once."""
+    key = former_child_key(run.id, iteration)
+    found = turn.get(key, FormerChild)
+    if found is None:
+        return None
+    turn.drop(key)
+    if calls.asks_outputs(turn, run) and found.state in DONE and found.outputs == "{}":
+        return None  # it would have to render them, and is no more
+    return found
+
+
+def _report_of(
+    turn: Turn, run: TaskRun, former: FormerChild, iteration: int
+) -> ChildReported | None:
+    """What a former child has to say without going on; None: it has to go on."""
+    report = ChildReported(run.id, former.execution_id, iteration, former.state, former.outputs)
+    if not calls.is_set(turn, run, "wait", True):
+        return replace(report, state=State.RUNNING, outputs="{}")
+    fails = _state_for(turn, run, report) in (State.FAILED, State.KILLED)
+    return None if fails or not former.state.is_terminal else report
+
+
+def _start_anew(turn: Turn, run: TaskRun, iteration: int) -> str:
+    """In place of a former child that can't go on. -> why it can't start; empty where it does."""
+    is_alone = iteration == calls.ALONE
+    before = replace(run, attempts=run.attempts[:-1]) if is_alone else run
+    try:
+        variables = calls.variables_here(turn, before)
+        if not is_alone:
+            variables = _of_batch(turn, run, variables, iteration)
+        child_id = calls.start(turn, before, variables, iteration)
+    except UserError as error:
+        return str(error)
+    turn.touch(run.execution_id)
+    if is_alone:
+        turn.put_run(replace(run, outputs=_encode({"executionId": child_id}).decode()))
+    return ""
 
 
 def _counted(turn: Turn, run: TaskRun, more: Mapping[State, int]) -> TaskRun:
@@ -161,14 +248,21 @@ def reported(turn: Turn, command: ChildReported) -> TaskRun | None:
     child = turn.get(key, Child)
     if run is None or run.scope is None or child is None:
         return None
-    if child.execution_id != command.execution_id:
+    if (child.execution_id, child.restoring) != (command.execution_id, command.restoring):
         return None
+    if command.missing:
+        if run.state is State.KILLING or run.scope.overdue or timeouts.is_stopped(turn, run):
+            command = replace(command, state=State.KILLED)
+        elif problem := _start_anew(turn, run, command.iteration):
+            command = replace(command, refused=True, error=problem)
+        else:
+            return None
     if command.following:
         _replaced(turn, run, key, replace(child, execution_id=command.following))
         return None
     turn.drop(key)
     turn.touch(run.execution_id)
-    state = _state_for(run, child, command)
+    state = _state_in(run, child, command)
     if state is State.FAILED and not run.error:
         what = "could not run" if command.refused else "has FAILED"
         why = f": {command.error}" if command.error else ""
@@ -193,7 +287,12 @@ def _replaced(turn: Turn, run: TaskRun, key: str, child: Child) -> None:
         turn.put_run(replace(run, outputs=outputs))
 
 
-def _state_for(run: TaskRun, child: Child, command: ChildReported) -> State:
+def _state_for(turn: Turn, run: TaskRun, command: ChildReported) -> State:
+    transmits = calls.is_set(turn, run, "transmitFailed", True)
+    return _state_in(run, Child(command.execution_id, transmits=transmits), command)
+
+
+def _state_in(run: TaskRun, child: Child, command: ChildReported) -> State:
     """In which state the child leaves its parent: FAILED where it could not start, or its outputs
     can't be had, or it came too late.
     """
@@ -241,7 +340,12 @@ def _end_batch(turn: Turn, run: TaskRun, state: State, command: ChildReported) -
     run = replace(run, scope=_left(run.scope or Scope(), state))
     if command.outputs != "{}":
         run = merging.keep(turn, run, command.iteration, command.outputs)
-    run, scope = _counted(turn, run, {state: 1}), run.scope or Scope()
+    _finish_batches(turn, _counted(turn, run, {state: 1}), state)
+
+
+def _finish_batches(turn: Turn, run: TaskRun, state: State) -> None:
+    """Put a run; its attempt ends once none is open and none is to come. state: of the last one."""
+    scope = run.scope or Scope()
     if not scope.open and (scope.cursor >= scope.size or run.state is State.KILLING):
         run = _attempt_ended(turn, run, State.FAILED if scope.failed else state)
         if scope.failed:

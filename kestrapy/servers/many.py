@@ -6,11 +6,17 @@ execution has moved on, and has no effect then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kestrapy.errors import Conflict, KestrapyError, NotFound
-from kestrapy.machine.commands import Command, KillRequested, PauseRequested, ResumeRequested
+from kestrapy.machine.commands import (
+    Command,
+    ExecutionRestored,
+    KillRequested,
+    PauseRequested,
+    ResumeRequested,
+)
 from kestrapy.model.ids import time_of
 from kestrapy.model.state import State
 from kestrapy.ports.log import Message
@@ -24,7 +30,7 @@ MOST_BYTES = 4_000_000
 REFUSALS_TOLD = 100
 """Of those that were refused, the first so many are named."""
 
-Order = Callable[[StoredExecution], Sequence[Command]]
+Order = Callable[[StoredExecution], Iterable[Command]]
 """What is to be sent for an execution, without its task runs. Raises KestrapyError, with a message
 for people, where it can't be.
 """
@@ -64,6 +70,35 @@ class Outcome:
         self.refused_count += 1
         if len(self.refused) < REFUSALS_TOLD:
             self.refused[execution_id] = reason
+
+
+class Outgoing:
+    """Sends records in batches. send: returns once the log has all of the messages; raises
+    LogUnavailable.
+    """
+
+    def __init__(self, router: Router, send: Callable[[Sequence[Message]], None]):
+        self._router = router
+        self._send = send
+        self._messages: list[Message] = []
+        self._size = 0
+        self._holds = False
+
+    def add(self, record: Command) -> None:
+        """What waits for a parent is in the log before anything else that follows it."""
+        held = isinstance(record, ExecutionRestored) and record.held
+        if self._holds and not held:
+            self.flush()
+        self._holds = held
+        self._messages.append(self._router.message(record))
+        self._size += len(self._messages[-1].value or b"")
+        if self._size > MOST_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._messages:
+            self._send(self._messages)
+        self._messages, self._size = [], 0
 
 
 class Many:
@@ -106,7 +141,7 @@ class Many:
     def whole(self, order: Order) -> Order:
         """The same, given an execution with its task runs."""
 
-        def of_head(stored: StoredExecution) -> Sequence[Command]:
+        def of_head(stored: StoredExecution) -> Iterable[Command]:
             found = self._queries.execution(stored.execution_id)
             if found is None:
                 raise NotFound(f"there is no execution {stored.execution_id}")
@@ -115,8 +150,7 @@ class Many:
         return of_head
 
     def _tell(self, order: Order, batch: Sequence[StoredExecution], outcome: Outcome) -> None:
-        messages: list[Message] = []
-        told = size = 0
+        outgoing, told = Outgoing(self._router, self._send), 0
         for stored in batch:
             try:
                 commands = order(stored)
@@ -124,14 +158,9 @@ class Many:
                 outcome.refuse(stored.execution_id, str(error))
                 continue
             for command in commands:
-                messages.append(self._router.message(command))
-                size += len(messages[-1].value or b"")
+                outgoing.add(command)
             told += 1
-            if size > MOST_BYTES:
-                self._send(messages)
-                messages, size = [], 0
-        if messages:
-            self._send(messages)
+        outgoing.flush()
         outcome.count += told
 
 

@@ -5,7 +5,7 @@ Whoever reads storage, the webserver or a test of a flow, sends these records in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,31 +22,36 @@ from kestrapy.model.registry import Registry
 from kestrapy.model.state import State
 from kestrapy.ports.clock import Clock, Entropy
 from kestrapy.ports.store import StoredExecution
+from kestrapy.servers.child_restarts import ChildRestarts, Storage
 
 Inputs = Callable[[Flow, str], Mapping[str, Any]]
 """Of a flow, for the execution of this id: what it is given, checked, secrets sealed."""
 
 
 class Revived(NamedTuple):
-    """records: to be sent. execution_id: of the execution that goes on, a new one or the same."""
+    """records: to be sent in their order, by ``Outgoing``; storage may be asked while they are
+    taken. execution_id: of the execution that goes on, a new one or the same.
+    """
 
     execution_id: str
-    records: list[Command]
+    records: Iterable[Command]
 
 
 @dataclass(frozen=True)
 class Restarts:
     """plan: of a namespace's flow, in a revision; raises NotFound. new_id: of another execution.
-    token: another one each time.
+    token: another one each time. storage, shards: where the children of an execution are.
     """
 
     plan: Callable[[str, str, int], Plan]
     new_id: Callable[[], str]
     token: Callable[[], str]
+    storage: Storage
+    shards: int
 
     def restart(self, stored: StoredExecution, revision: int | None = None) -> Revived:
-        """Run again what failed; with a revision as a new execution. A paused one is resumed.
-        Raises Conflict.
+        """Run again what failed, in its subflows too; with a revision as a new execution. A paused
+        one is resumed. Raises Conflict.
         """
         if stored.snapshot.state is State.PAUSED and revision is None:
             paused = [it.id for it in stored.task_runs if it.state is State.PAUSED]
@@ -54,8 +59,9 @@ class Restarts:
             return Revived(stored.execution_id, marks)
         new_id = "" if revision is None else self.new_id()
         plan = self._plan(stored, revision)
-        parts = pictures.restart(stored, plan, self.token(), new_id)
-        return Revived(new_id or stored.execution_id, [*parts])
+        restart = pictures.Restart.of(stored, plan, new_id)
+        children = ChildRestarts(self.storage, self.plan, self.token, self.shards)
+        return Revived(new_id or stored.execution_id, children.records(restart, self.token()))
 
     def replay(
         self,
@@ -114,8 +120,9 @@ def restarts_of(
     shards: int,
     clock: Clock,
     entropy: Entropy,
+    storage: Storage,
 ) -> Restarts:
-    """flow: of a namespace, in a revision; raises NotFound. shards: among which new executions are
+    """flow: of a namespace, in a revision; raises NotFound. shards: among which executions are
     spread.
     """
 
@@ -127,7 +134,7 @@ def restarts_of(
         token = entropy.token()
         return derive_execution_id(int(token, 16) % shards, clock.wall(), token)
 
-    return Restarts(plan, new_id, entropy.token)
+    return Restarts(plan, new_id, entropy.token, storage, shards)
 
 
 def _submitted(stored: StoredExecution, plan: Plan, new_id: str, inputs: str) -> ExecutionSubmitted:

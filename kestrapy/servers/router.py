@@ -107,6 +107,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.ForceRun: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ExecutionDue: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ChildReported: _of_task_run,
+    c.ChildWanted: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.SweepDue: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.ExecutionRestored: lambda t, it: _of_execution(t.executions, it.execution_id),
     c.RestoringContinued: lambda t, it: _of_execution(t.executions, it.execution_id),

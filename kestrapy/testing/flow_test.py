@@ -33,7 +33,7 @@ from kestrapy.servers.restarts import Restarts, Revived
 from kestrapy.servers.webserver.flows import save_requested
 from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.errors import Stuck
-from kestrapy.testing.observed import ObservedExecution, ObservedTaskRun, lines_of
+from kestrapy.testing.observed import ObservedExecution, ObservedStorage, ObservedTaskRun, lines_of
 from kestrapy.testing.results import Chosen, outcome_of
 from kestrapy.testing.servers import QUIET, FlowTestServers, Wanted
 from kestrapy.testing.stand_ins import StandIn, StandInTrigger, with_stand_ins
@@ -303,7 +303,10 @@ class FlowTest:
 
     @property
     def _restarts(self) -> Restarts:
-        return Restarts(self._plan, self._new_id, self.servers.parts.entropy.token)
+        parts = self.servers.parts
+        storage = ObservedStorage(self._executions)
+        shards = parts.catalogue.shards
+        return Restarts(self._plan, self._new_id, parts.entropy.token, storage, shards)
 
     def _plan(self, namespace: str, flow_id: str, revision: int) -> Plan:
         flow = parse_flow(self._sources[namespace, flow_id, revision], self._registry)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,6 +215,20 @@ class ObservedExecution:
     def __repr__(self) -> str:
         state = self._snapshot.state if self._snapshot else "not begun"
         return f"<execution {self.id} of {self.namespace}.{self.flow_id}: {state}>"
+
+
+class ObservedStorage:
+    """What a database would have of these."""
+
+    def __init__(self, executions: Mapping[str, ObservedExecution]):
+        self._executions = executions
+
+    def execution(self, execution_id: str) -> StoredExecution | None:
+        found = self._executions.get(execution_id)
+        return found.stored if found is not None and found.exists else None
+
+    def heads_of(self, ids: Sequence[str]) -> list[StoredExecution]:
+        return [found for it in ids if (found := self.execution(it)) is not None]
 
 
 def _decoded(text: str) -> dict[str, Any]:

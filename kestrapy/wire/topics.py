@@ -98,6 +98,7 @@ EXECUTIONS = Topic(
         c.TimerDue,
         c.ExecutionDue,
         c.ChildReported,
+        c.ChildWanted,
         c.SlotGranted,
         c.SlotDenied,
         c.ForceRun,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,40 @@ errors:
 outputs:
   - {{id: end, type: STRING, value: "{{{{ outputs.last.value }}}}"}}
 """
+ROWS = 7
+SUBFLOWS = (
+    """\
+id: row
+namespace: acceptance
+inputs: [{id: n, type: INT}]
+tasks:
+  - {id: first, type: return, format: "{{ inputs.n }}"}
+  - {id: fails, type: fail, runIf: "{{ taskrun.attemptsCount == 0 and inputs.n is odd }}"}
+outputs: [{id: n, type: INT, value: "{{ inputs.n }}"}]
+""",
+    f"""\
+id: rows
+namespace: acceptance
+tasks:
+  - {{id: write, type: io.kestra.plugin.core.storage.Write,
+      content: "{{{{ range(1, {ROWS}) | join('\\n') }}}}\\n", extension: .txt}}
+  - id: each
+    type: io.kestra.plugin.core.flow.ForEachItem
+    items: "{{{{ outputs.write.uri }}}}"
+    namespace: acceptance
+    flowId: row
+    inputs: {{n: "{{{{ taskrun.iteration }}}}"}}
+  - {{id: merged, type: return, format: "{{{{ read(outputs.each_merge.subflowOutputs) }}}}"}}
+outputs: [{{id: all, type: STRING, value: "{{{{ outputs.merged.value }}}}"}}]
+""",
+    """\
+id: top
+namespace: acceptance
+tasks:
+  - {id: call, type: subflow, namespace: acceptance, flowId: rows}
+outputs: [{id: all, type: STRING, value: "{{ outputs.call.outputs.all }}"}]
+""",
+)
 
 
 @pytest.fixture
@@ -39,7 +74,8 @@ def cluster(kafka: str, topic_prefix: str, tmp_path: Path) -> Iterator[Cluster]:
     with Cluster(tmp_path, kafka, topic_prefix, {}) as cluster:
         cluster.start(*BASIC, "worker:default")
         cluster.await_ready()
-        cluster.api.save_flow(FLOW)
+        for flow in (FLOW, *SUBFLOWS):
+            cluster.api.save_flow(flow)
         yield cluster
 
 
@@ -117,3 +153,38 @@ def test_restarts_and_replays_by_the_command_line_and_of_many(cluster: Cluster) 
     answer = httpx.post(url, params={"namespace": "acceptance", "state": "FAILED"}, timeout=30)
     assert answer.json() == {"count": 1}
     ended(cluster, ids[1], "SUCCESS")
+
+
+def of_flow(cluster: Cluster, flow_id: str) -> dict[str, list[str]]:
+    """By id, the ends of each execution of a flow."""
+    url = f"{cluster.api.url}/api/v1/main/executions/search"
+    query = {"namespace": "acceptance", "flowId": flow_id, "size": 100}
+    found = httpx.get(url, params=query, timeout=30).json()["results"]
+    return {it["id"]: [end for end in states(it) if end in ("SUCCESS", "FAILED")] for it in found}
+
+
+def test_subflows_that_failed_are_restarted_under_their_ids(cluster: Cluster) -> None:
+    top = cluster.api.submit("acceptance", "top")
+    ended(cluster, top, "FAILED")
+    rows, middle = of_flow(cluster, "row"), of_flow(cluster, "rows")
+    assert sorted(map(tuple, rows.values())) == [*[("FAILED",)] * 3, *[("SUCCESS",)] * 4]
+
+    assert post(cluster, top, "restart").status_code == 200
+    outputs = ended(cluster, top, "SUCCESS")["outputs"]
+    assert of_flow(cluster, "rows") == {it: ["FAILED", "SUCCESS"] for it in middle}
+    failed = ["FAILED", "SUCCESS"]
+    assert of_flow(cluster, "row") == {
+        it: failed if ends == ["FAILED"] else ends for it, ends in rows.items()
+    }
+    numbers = [json.loads(it)["n"] for it in outputs["all"].splitlines()]
+    assert sorted(numbers) == list(range(ROWS))
+
+
+def test_a_subflow_is_restarted_by_the_command_line_too(cluster: Cluster) -> None:
+    top = cluster.api.submit("acceptance", "top")
+    ended(cluster, top, "FAILED")
+    rows = of_flow(cluster, "row")
+    told = kestrapy("execution", "restart", top, config=cluster.config_file)
+    assert (told.code, told.out) == (0, "1 will be restarted, 0 refused\n"), told.error
+    ended(cluster, top, "SUCCESS")
+    assert of_flow(cluster, "row").keys() == rows.keys()

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, unquote
 
 from pydantic import AfterValidator, Field
@@ -32,20 +32,12 @@ def _check_labels(value: Any) -> Any:
     return value
 
 
-def _check_restart(text: str) -> str:
-    if text != "NEW_EXECUTION":
-        raise ValueError(
-            f"{text!r} is not supported yet: a restart runs the flow anew, as NEW_EXECUTION says"
-        )
-    return text
-
-
 class _Call(Properties):
     """namespace, flowId, revision: which flow; without a revision the latest one. inputs: by id.
     labels: that the execution gets beside its flow's own. wait: for its end. transmitFailed: fail,
     or warn, as it does. inheritLabels: it also gets the labels of this execution. scheduleDate:
-    an instant, before which it does not start. restartBehavior: NEW_EXECUTION; what a restart of
-    this execution does.
+    an instant, before which it does not start. restartBehavior: what becomes of an execution that
+    failed when this one is restarted; RETRY_FAILED restarts it too, NEW_EXECUTION makes a new one.
     """
 
     namespace: Text
@@ -57,7 +49,7 @@ class _Call(Properties):
     transmit_failed: bool | Expression = True
     inherit_labels: bool | Expression = False
     schedule_date: Instant | None = None
-    restart_behavior: Annotated[str, AfterValidator(_check_restart)] = "NEW_EXECUTION"
+    restart_behavior: Literal["RETRY_FAILED", "NEW_EXECUTION"] = "RETRY_FAILED"
 
 
 class SubflowProperties(_Call):

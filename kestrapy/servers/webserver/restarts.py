@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from kestrapy.model.flow import Flow
 from kestrapy.ports.store import StoredExecution
+from kestrapy.servers.many import Outgoing
 from kestrapy.servers.restarts import Restarts, Revived, restarts_of
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.executions import ExecutionEndpoints
@@ -30,7 +31,8 @@ def restarts_by(web: Web) -> Restarts:
     def flow(namespace: str, flow_id: str, revision: int) -> Flow:
         return web.parsed(web.revision(namespace, flow_id, revision))
 
-    return restarts_of(flow, web.registry, web.catalogue.shards, web.clock, web.entropy)
+    shared = web.registry, web.catalogue.shards, web.clock, web.entropy, web.queries
+    return restarts_of(flow, *shared)
 
 
 class RestartEndpoints:
@@ -104,8 +106,7 @@ class RestartEndpoints:
     ) -> Response:
         found = await self._executions.found(execution_id, request)
         revived = await run_in_threadpool(revive, found)
-        for record in revived.records:
-            await run_in_threadpool(self._web.sender.send, self._web.router.message(record))
+        await run_in_threadpool(self._send, revived)
         is_new = revived.execution_id != execution_id
         stored = await wait_for_news(
             self._web.queries,
@@ -117,3 +118,9 @@ class RestartEndpoints:
         if stored is None:  # none of it yet, or it was out of date: then nothing comes of it
             return answer({"message": f"asked for; see execution {revived.execution_id}"}, 202)
         return answer(self._web.stored_json(stored))
+
+    def _send(self, revived: Revived) -> None:
+        outgoing = Outgoing(self._web.router, self._web.sender.send_all)
+        for record in revived.records:
+            outgoing.add(record)
+        outgoing.flush()

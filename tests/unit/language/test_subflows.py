@@ -85,7 +85,7 @@ def test_ids_of_steps_can_not_be_taken() -> None:
         ({**SUBFLOW, "onWorkerLost": "FAIL"}, "`onWorkerLost` has no effect here"),
         ({**ITEMS, "inputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
         ({**SUBFLOW, "outputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
-        ({**SUBFLOW, "restartBehavior": "RETRY_FAILED"}, "a restart runs the flow anew"),
+        ({**SUBFLOW, "restartBehavior": "RETRY"}, "RETRY_FAILED"),
         ({**ITEMS, "tasks": []}, "unknown property `tasks`"),
         ({**ITEMS, "scheduleDate": "soon"}, "'soon' is no instant"),
         (

@@ -15,7 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kestrapy.machine import sweeps
-from kestrapy.machine.commands import Claimed, ForceRun, SlotGranted
+from kestrapy.machine.commands import (
+    ChildReported,
+    ChildWanted,
+    Claimed,
+    ForceRun,
+    SlotGranted,
+)
 from kestrapy.machine.folds import decode_entity, encode_entity
 from kestrapy.machine.outputs import Granted, Kill, Refused
 from kestrapy.machine.stage import Arrival, Position, Stage
@@ -93,6 +99,10 @@ def _each_twice(seed: int) -> None:
             assert len(second.outputs) == 1
             assert isinstance(second.outputs[0], Granted | Refused | Kill)
             assert second.outputs[0] in first.outputs
+        elif isinstance(
+            arrival.command, ChildWanted
+        ):  # a parent is answered; its word has a source
+            assert all(isinstance(it, ChildReported) and it.missing for it in second.outputs)
         elif isinstance(arrival.command, SlotGranted | ForceRun):  # what it asks is asked again
             assert all(it in first.outputs for it in second.outputs)
         else:

@@ -173,14 +173,3 @@ def test_inputs_may_read_the_world_and_each_try_reads_it_anew() -> None:
             {"s": "from the store", "n": 1},
         ]
         assert execution["call"].outputs["outputs"] == {"o": "from the store true"}
-
-
-def test_a_restart_runs_a_failed_subflow_anew() -> None:
-    failing = INNER.replace("{id: wait, type: sleep, duration: PT1H}", "{id: x, type: return}")
-    with FlowTest(OUTER, failing) as test:
-        test.result("x", state="FAILED", times=1)
-        execution = test.run()
-        assert execution.state == "FAILED"
-        test.restart(execution)
-        test.run_until("SUCCESS", execution)
-        assert [str(it.state) for it in test.of_flow("inner")] == ["FAILED", "SUCCESS"]
