@@ -18,9 +18,17 @@ venv: .venv/installed
 demo: venv
 	@$(BIN)/kestrapy demo
 
-# One Kafka and one PostgreSQL for all of the tests' processes. PYTEST_ARGS='-n 2 -k log' chooses.
+# One Kafka and one PostgreSQL for all of the tests' processes. Side by side what mostly waits; then,
+# one by one, what measures itself by the clock. PYTEST_ARGS='-k log' chooses tests, in one go.
+JOBS ?= 2
 test: venv check
+ifdef PYTEST_ARGS
 	$(BIN)/python -m tests.services $(BIN)/pytest $(PYTEST_ARGS)
+else
+	$(BIN)/python -m tests.services sh -c 'failed=0; \
+	  $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not acceptance" || failed=1; \
+	  $(BIN)/pytest -m acceptance || failed=1; exit $$failed'
+endif
 
 check: venv
 	$(BIN)/ruff check $(SOURCES)

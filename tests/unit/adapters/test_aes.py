@@ -29,7 +29,11 @@ def test_the_layout_is_nonce_text_and_tag() -> None:
     assert CIPHER.decrypt(sealed) == "hush"
 
 
-@pytest.mark.parametrize("sealed", ["", "no base64!", "AAAA", CIPHER.encrypt("hush")[:-4] + "AAA="])
+@pytest.mark.parametrize(
+    "sealed",
+    ["", "no base64!", "AAAA", CIPHER.encrypt("hush")[:-4] + "AAA="],
+    ids=["empty", "no base64", "too short", "another end"],
+)
 def test_what_was_changed_is_refused(sealed: str) -> None:
     with pytest.raises(SecretUnreadable, match=r"encryption\.secretKey"):
         CIPHER.decrypt(sealed)
