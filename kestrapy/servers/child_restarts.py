@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from kestrapy.errors import UserError
+from kestrapy.errors import Conflict, UserError
 from kestrapy.language.plan import Plan
 from kestrapy.machine import calls, pictures
 from kestrapy.machine.commands import ExecutionRestored
@@ -48,7 +48,7 @@ class ChildRestarts:
         self, restart: Restart, restoring: str, *, held: bool = False
     ) -> Iterator[ExecutionRestored]:
         """For all executions below one, the lowest first, and then for itself. Raises
-        StoreUnavailable.
+        StoreUnavailable, and Conflict where storage lags behind.
         """
         children: list[RestoredChild] = []
         for run in restart.callers:
@@ -58,6 +58,11 @@ class ChildRestarts:
                     continue
                 state, token = child.snapshot.state, self.token()
                 own = child.execution_id
+                if run.state is State.FAILED and restart.may_go_on(run) and _never_ended(child):
+                    raise Conflict(
+                        f"storage has not yet heard how execution {own} has ended, a subflow of"
+                        f" {restart.picture.execution_id}: try again in a moment"
+                    )
                 children.append(RestoredChild(run.ordinal, iteration, own, token, state, outputs))
                 if state in FAILED and restart.may_go_on(run):
                     yield from self._held(own, token)
@@ -114,6 +119,11 @@ class ChildRestarts:
                 else:
                     yield ids[child.execution_id], child
             ids = following
+
+
+def _never_ended(child: StoredExecution) -> bool:
+    """Which its parent, who has failed with it, knows better; it may have been restarted since."""
+    return not any(it.state.is_terminal for it in child.snapshot.histories)
 
 
 def _outputs_of(child: StoredExecution) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from kestrapy.errors import Conflict, KestrapyError, NotFound
+from kestrapy.errors import Conflict, KestrapyError, NotFound, UserError
 from kestrapy.machine.commands import (
     Command,
     ExecutionRestored,
@@ -157,9 +157,12 @@ class Many:
             except KestrapyError as error:
                 outcome.refuse(stored.execution_id, str(error))
                 continue
-            for command in commands:
-                outgoing.add(command)
-            told += 1
+            try:
+                for command in commands:
+                    outgoing.add(command)
+                told += 1
+            except UserError as error:  # of its subflows; what was sent for them is forgotten
+                outcome.refuse(stored.execution_id, str(error))
         outgoing.flush()
         outcome.count += told
 

@@ -58,7 +58,8 @@ class RestartEndpoints:
         request: Request,
         query: Annotated[RestartParameters, Query()],
     ) -> Response:
-        """Run again what failed of an execution that has ended, and what follows.
+        """Run again what failed of an execution that has ended, in its subflows too, and what
+        follows.
 
         With a revision as a new execution. The answer is the execution once that is stored; 202
         where it is not within 2 s, as where another restart was faster.

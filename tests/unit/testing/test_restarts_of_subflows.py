@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from kestrapy.errors import Conflict
+from kestrapy.model.state import State
 from kestrapy.testing import FlowTest
 from kestrapy.testing.observed import ObservedExecution
 
@@ -146,6 +149,21 @@ def test_one_whose_flow_is_not_known_any_more_is_replaced_by_a_new_one() -> None
         assert ended == ["FAILED", "SUCCESS"]
 
 
+def test_a_restart_is_refused_while_storage_has_not_heard_of_the_end() -> None:
+    with FlowTest(OUTER, INNER) as test:
+        execution = failed(test)
+        (child,) = test.of_flow("inner")
+        snapshot = child.snapshot
+        began = snapshot.histories[:2]
+        child._snapshot = msgspec.structs.replace(snapshot, state=State.RUNNING, histories=began)
+        with pytest.raises(Conflict, match="has not yet heard"):
+            test.restart(execution)
+        child._snapshot = snapshot
+        test.restart(execution)
+        test.run_until("SUCCESS", execution)
+        assert states(test, "inner") == {child.id: ["FAILED", "SUCCESS"]}
+
+
 def test_one_that_was_mended_by_itself_is_not_run_again() -> None:
     with FlowTest(OUTER, INNER) as test:
         execution = failed(test)
@@ -240,6 +258,18 @@ def test_only_the_batches_that_failed_go_on_and_outputs_are_merged(tmp_path: Pat
         assert sorted(lines) == sorted(
             [f"row{n}" for n in range(count) if n not in (4, 120, 229)] + list(bad)
         )
+
+
+def test_batches_of_earlier_attempts_are_found_by_a_later_restart(tmp_path: Path) -> None:
+    with FlowTest(EACH, CALLED) as test:
+        execution = test.run(rows(tmp_path, 3, 1))
+        test.restart(execution)
+        test.run_until("FAILED", execution)
+        test.result("refuse")
+        test.restart(execution)
+        test.run_until("SUCCESS", execution)
+        ends = sorted(states(test, "called").values())
+        assert ends == [["FAILED", "FAILED", "SUCCESS"], ["SUCCESS"], ["SUCCESS"]]
 
 
 def test_outputs_are_there_for_a_merge_that_runs_again(tmp_path: Path) -> None:
