@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from hashlib import blake2b
 from typing import Any, NoReturn
 
@@ -42,6 +43,12 @@ class FoldWorld:
         _refuse("fileExists")
 
     def secret(self, key: str, namespace: str | None, subkey: str | None) -> str:
+        _refuse("secret")
+
+    def hidden(self) -> None:
+        return None
+
+    def made(self, texts: Collection[str]) -> None:
         _refuse("secret")
 
     def kv(self, key: str, namespace: str | None, error_on_missing: bool) -> Any:

@@ -8,9 +8,13 @@ from typing import Any
 import httpx
 
 from kestrapy.errors import UserError
+from kestrapy.plugins.properties import validate_rendered
+from kestrapy.plugins.tasks.http_options import Options
+from kestrapy.ports.tasks import TaskFailed
 
 TIMEOUT = 10.0
 """Seconds for each step of a request."""
+_JSON = "application/json"
 LIMIT = 1_000_000
 """Bytes of an answer's body."""
 
@@ -21,24 +25,56 @@ def fetch(request: dict[str, Any]) -> Any:
     request: see ``language.expression.World.http``. Raises UserError.
     """
     method = (request.get("method") or "GET").upper()
-    headers = {name: str(value) for name, value in (request.get("headers") or {}).items()}
-    for name, key in (("Content-Type", "contentType"), ("Accept", "accept")):
-        if key in request:
-            headers[name] = request[key]
-    body = request.get("body")
-    content = {"json": body} if isinstance(body, dict | list) else {"content": body}
+    options, settings = _options(request.get("options"))
     try:
         with (
-            httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client,
+            httpx.Client(**settings) as client,
             client.stream(
-                method, request["uri"], params=request.get("query"), headers=headers, **content
+                method,
+                request["uri"],
+                params=request.get("query"),
+                headers=_headers(request),
+                content=_content(request.get("body")),
             ) as answer,
         ):
-            if answer.is_error:
+            if options.is_failure(answer.status_code):
                 raise UserError(f"http: {method} was answered with {answer.status_code}")
             return _decoded(answer, _read(answer))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UserError(f"http: {method} failed: {type(error).__name__}: {error}") from None
+
+
+def _options(given: Any) -> tuple[Options, dict[str, Any]]:
+    """As those of an HTTP task. -> with what the client is made with."""
+    named: dict[str, Any] = {} if given is None else given
+    waits = {"timeout", "connectTimeout", "readTimeout", "readIdleTimeout"}
+    try:
+        options = validate_rendered(Options, named)
+        settings = options.client_settings()
+    except (TaskFailed, UserError) as error:
+        raise UserError(f"http: options: {error}") from None
+    return options, settings if waits & named.keys() else {**settings, "timeout": TIMEOUT}
+
+
+def _headers(request: dict[str, Any]) -> httpx.Headers:
+    """A name may have a list of values. What is sent and wanted is JSON, unless it is said."""
+    found = [
+        (name, str(one))
+        for name, value in (request.get("headers") or {}).items()
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    headers = httpx.Headers(found)
+    headers.setdefault("Accept", _JSON)
+    if request.get("body") is not None:
+        headers.setdefault("Content-Type", _JSON)
+    for name, key in (("Content-Type", "contentType"), ("Accept", "accept")):
+        if key in request:
+            headers[name] = request[key]
+    return headers
+
+
+def _content(body: Any) -> str | None:
+    return body if body is None or isinstance(body, str) else json.dumps(body, ensure_ascii=False)
 
 
 def _read(answer: httpx.Response) -> bytes:

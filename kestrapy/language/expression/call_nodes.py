@@ -25,10 +25,14 @@ class Call:
 
     def evaluate(self, scope: Scope) -> Any:
         scope.step()
+        secrets_read = scope.secrets_read
         values = [argument.evaluate(scope) for argument in self._required()]
         if self.callee.takes_undefined:
             values.insert(0, _or_null(self.arguments[0], scope))
-        return call(scope, self.callee, values)
+        result = call(scope, self.callee, values)
+        if self.callee.hides_arguments:
+            scope.secrets_read = secrets_read
+        return result
 
     def _required(self) -> tuple[Node, ...]:
         return self.arguments[1:] if self.callee.takes_undefined else self.arguments

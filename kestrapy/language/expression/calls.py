@@ -55,7 +55,8 @@ class Callee:
     parameters: names, in order. defaults: of the last ones. variadic: more values may follow.
     reads: variables beside its arguments. needs_world: whether it reads more
     than variables; decidable: no more than time and chance, which a fold decides by itself.
-    takes_undefined: a missing operand is null to it.
+    takes_undefined: a missing operand is null to it. hides_arguments: its result shows nothing of
+    the secrets among its arguments.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Callee:
     needs_world: bool = False
     decidable: bool = False
     takes_undefined: bool = False
+    hides_arguments: bool = False
 
     def arrange(self, named: Mapping[str, Any], placed: tuple[Any, ...], default: Any) -> list[Any]:
         """Arguments in the order of parameters; ``default(value)`` stands for one not given.
@@ -111,10 +113,18 @@ def functions(
     *,
     needs_world: bool = False,
     decidable: bool = False,
+    hides_arguments: bool = False,
 ) -> Iterator[Callee]:
     """A Callee per name, with the parameters that the callable declares after the scope."""
     for name, function in functions.items():
-        yield _declared(name, function, 1, needs_world=needs_world, decidable=decidable)
+        yield _declared(
+            name,
+            function,
+            1,
+            needs_world=needs_world,
+            decidable=decidable,
+            hides_arguments=hides_arguments,
+        )
 
 
 def _declared(name: str, function: Callable[..., Any], skip: int, **flags: Any) -> Callee:

@@ -62,9 +62,10 @@ class Variable:
     def evaluate(self, scope: Scope) -> Any:
         scope.step()
         try:
-            return scope.variables[self.name]
+            found = scope.variables[self.name]
         except KeyError:
             raise scope.undefined(self.name, scope.variables) from None
+        return found if scope.hidden is None else scope.noticed(found)
 
     def parts(self) -> tuple[Node, ...]:
         return ()
@@ -86,9 +87,11 @@ class Attribute:
         if isinstance(target, Mapping):
             name = str(key) if index else key
             if isinstance(name, str) and name in target:
-                return target[name]
+                found = target[name]
+                return found if scope.hidden is None else scope.noticed(found)
         elif index and isinstance(target, list | tuple) and 0 <= key < len(target):
-            return target[key]
+            found = target[key]
+            return found if scope.hidden is None else scope.noticed(found)
         if isinstance(key, str) and isinstance(target, str | list | tuple):
             told = PROPERTIES.get(key)
             if told is not None and (target or not told.needs_item):
@@ -189,7 +192,10 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """``condition ? then : otherwise``; null is no condition that holds."""
+    """``condition ? then : otherwise``; null is no condition that holds.
+
+    A secret that the condition reads is in neither.
+    """
 
     condition: Node
     then: Node
@@ -197,7 +203,9 @@ class Choice:
 
     def evaluate(self, scope: Scope) -> Any:
         scope.step()
+        secrets_read = scope.secrets_read
         condition = self.condition.evaluate(scope)
+        scope.secrets_read = secrets_read
         chosen = condition is not None and truth(scope, "? :", condition)
         return (self.then if chosen else self.otherwise).evaluate(scope)
 

@@ -57,18 +57,21 @@ class WorldNeeded(ExpressionError):
 class Scope:
     """The state of one rendering; its counts go through all expressions of a value.
 
-    world: None where nothing but variables may be read.
+    world: None where nothing but variables may be read. secrets_read: how often so far.
     compiler: text → a template, for ``render``.
     """
 
     __slots__ = (
         "_compiler",
+        "_line",
         "_nested",
-        "_place",
         "_size",
+        "_source",
         "_steps",
         "_weight",
         "_world",
+        "hidden",
+        "secrets_read",
         "variables",
     )
 
@@ -80,16 +83,31 @@ class Scope:
     ):
         self.variables = variables
         self._world = world
+        self.hidden = world.hidden() if world is not None else None
+        self.secrets_read = 0
         self._compiler = compiler
         self._steps = 0
         self._size = 0
         self._weight = 0
         self._nested = 0
-        self._place = ""
+        self._source = ""
+        self._line = 0
 
     def enter(self, source: str, line: int) -> None:
         """Errors from here on are about this expression, which stands on this line (1-based)."""
-        self._place = f"in the expression `{quote(source)}` at line {line}"
+        self._source = source
+        self._line = line
+
+    def noticed(self, value: Any) -> Any:
+        """A value as it is. One that nobody else may read is counted."""
+        if isinstance(value, str) and self.hidden is not None and value in self.hidden:
+            self.secrets_read += 1
+        return value
+
+    def tell_made(self, value: Any) -> None:
+        """What an expression that read a secret gives may be as secret."""
+        if self._world is not None:
+            self._world.made([value] if isinstance(value, str) else list(_texts(self.weigh(value))))
 
     def step(self, count: int = 1) -> None:
         self._steps += count
@@ -155,7 +173,7 @@ class Scope:
         if self._world is None:
             raise WorldNeeded(
                 f"`{name}` reads the world, so that a worker has to render it: use it in a "
-                f"property of a task that workers run, {self._place}"
+                f"property of a task that workers run, {self._place()}"
             )
         return self._world
 
@@ -163,12 +181,12 @@ class Scope:
         """A text, rendered once as a template of its own, within this budget."""
         self.step(len(text) // CHARACTERS_A_STEP + STEPS_A_BRACE * _braces(text))
         assert self._compiler is not None  # noqa: S101 - whoever makes a scope with calls gives it
-        place = self._place
+        source, line = self._source, self._line
         with self.nested():
             try:
                 return self._compiler(text).render_in(self)
             finally:
-                self._place = place
+                self.enter(source, line)
 
     @contextmanager
     def nested(self) -> Iterator[None]:
@@ -198,11 +216,16 @@ class Scope:
         target = next((it for it in local if name in it), local[0])
         target[name] = value
 
+    def _place(self) -> str:
+        if not self._source:
+            return ""
+        return f"in the expression `{quote(self._source)}` at line {self._line}"
+
     def error(self, message: str) -> ExpressionError:
-        return ExpressionError(f"{message} {self._place}")
+        return ExpressionError(f"{message} {self._place()}")
 
     def undefined(self, name: str, known: Iterable[Any] = ()) -> Undefined:
-        return Undefined(f"Unable to find `{quote(name)}` used {self._place}", name, known)
+        return Undefined(f"Unable to find `{quote(name)}` used {self._place()}", name, known)
 
 
 def _braces(text: str) -> int:

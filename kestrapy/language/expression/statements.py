@@ -39,7 +39,11 @@ class Output:
 
     def evaluate(self, scope: Scope) -> Any:
         scope.enter(self.source, self.line)
-        return self.node.evaluate(scope)
+        secrets_read = scope.secrets_read
+        value = self.node.evaluate(scope)
+        if scope.secrets_read != secrets_read:
+            scope.tell_made(value)
+        return value
 
     def write(self, scope: Scope, out: list[Any]) -> None:
         out.append(self.evaluate(scope))

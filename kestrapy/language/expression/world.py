@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Set
 from typing import Any, Protocol
 
 
@@ -38,6 +39,12 @@ class World(Protocol):
     def secret(self, key: str, namespace: str | None, subkey: str | None) -> str:
         """A secret in the clear. subkey: a name within a secret that is a JSON map."""
 
+    def hidden(self) -> Set[str] | None:
+        """The texts that nobody else may read; grows while they are read. None: there are none."""
+
+    def made(self, texts: Collection[str]) -> None:
+        """Told what an expression that read such a text gives, before anybody has it."""
+
     def kv(self, key: str, namespace: str | None, error_on_missing: bool) -> Any:
         """A value of the key-value store, a JSON value; None for one that is missing and may be."""
 
@@ -45,7 +52,7 @@ class World(Protocol):
         """The body of an HTTP answer, as a JSON value.
 
         request: ``uri``, and where given ``method``, ``body``, ``headers``, ``contentType``,
-        ``accept``, ``query``.
+        ``accept``, ``query``, and ``options`` as an HTTP task has them.
         """
 
     def error_logs(self) -> list[dict[str, Any]]:

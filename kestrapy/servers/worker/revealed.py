@@ -4,7 +4,7 @@ its outputs as others may: what holds a secret is encrypted again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kestrapy.language.expression import World, render_value
@@ -67,6 +67,16 @@ def parts_of(secret: str) -> set[str]:
     key's, is a secret as well.
     """
     return {secret, *(it for it in secret.splitlines() if len(it) >= _LINE)} - {""}
+
+
+def made_of(secrets: Iterable[str], texts: Collection[str]) -> set[str]:
+    """What of an expression's result nobody may read, where it read a secret. Nothing more where
+    one of the texts shows a secret as it is: that is looked for anyway.
+    """
+    looked = [it for it in secrets if len(it) >= _LINE]
+    if any(secret in text for text in texts for secret in looked):
+        return set()
+    return {part for text in texts for part in parts_of(text) if len(part) >= _LINE}
 
 
 def longest_first(secrets: Iterable[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -34,7 +34,15 @@ from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.perform import perform
 from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.reach import Reach, reach_of_namespaces, reach_of_run
-from kestrapy.servers.worker.revealed import guard, longest_first, mask, parts_of, reveal, seal
+from kestrapy.servers.worker.revealed import (
+    guard,
+    longest_first,
+    made_of,
+    mask,
+    parts_of,
+    reveal,
+    seal,
+)
 from kestrapy.servers.worker.world import Beyond, WorkerWorld
 
 
@@ -116,13 +124,19 @@ class RunContext:
         self.launcher: Launcher = self._killable
         self._variables = job.variables
         beyond = Beyond(
-            tools.secrets, tools.keyed, lambda: self.log_lines(job.execution_id), self._heard
+            tools.secrets,
+            tools.keyed,
+            lambda: self.log_lines(job.execution_id),
+            self._heard,
+            self._made,
+            lambda: self._hidden,
         )
         self._world = WorkerWorld(
             self.blobs, self.shared, job.namespace, tools.clock, tools.entropy, beyond
         )
         self._cipher = tools.cipher
         self._secrets: tuple[str, ...] = ()
+        self._hidden: set[str] = set()
         self._sinks = sinks
         self._working_dir = folder
         self._shares = folder is not None
@@ -172,12 +186,21 @@ class RunContext:
     def reveal(self) -> None:
         """Open the secrets among the inputs, before anything is rendered. Raises UserError."""
         self._variables, found = reveal(self._variables, self._cipher, self._world)
-        self._secrets = longest_first({*self._secrets, *found})
+        self._hide(found)
 
     def _heard(self, secret: str) -> None:
         """Nobody may read it in a log from now on."""
-        if secret not in self._secrets:
-            self._secrets = longest_first({*self._secrets, *parts_of(secret)})
+        if secret not in self._hidden:
+            self._hide(parts_of(secret))
+
+    def _made(self, texts: Collection[str]) -> None:
+        """What was made of a secret is one, unless it shows the secret itself, which is known."""
+        self._hide(made_of(self._secrets, texts))
+
+    def _hide(self, texts: Iterable[str]) -> None:
+        self._hidden.update(texts)
+        if len(self._hidden) != len(self._secrets):
+            self._secrets = longest_first(self._hidden)
 
     def sealed(self, text: str) -> Any:
         return text if self._cipher is None else seal(text, self._cipher)

@@ -6,7 +6,7 @@ import binascii
 import json
 import socket
 from base64 import b64decode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Set
 from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -29,12 +29,15 @@ MOST_ERRORS = 100
 class Beyond(NamedTuple):
     """What is read outside of internal storage. secrets: None without a store. keyed: a cipher for
     a key of 32 bytes. lines: what the execution has logged. heard: told each secret that is read.
+    made: told the texts that an expression made of secrets. hidden: the secrets known so far.
     """
 
     secrets: Secrets | None = None
     keyed: Callable[[bytes], Cipher] | None = None
     lines: Callable[[], Iterable[LogEntry]] = lambda: ()
     heard: Callable[[str], None] = lambda _: None
+    made: Callable[[Collection[str]], None] = lambda _: None
+    hidden: Callable[[], Set[str] | None] = lambda: None
 
 
 class WorkerWorld:
@@ -119,6 +122,12 @@ class WorkerWorld:
             raise UserError(f"Cannot find secret for key '{key}'.")
         self._beyond.heard(found)
         return found if subkey is None else self._part(key, found, subkey)
+
+    def hidden(self) -> Set[str] | None:
+        return self._beyond.hidden()
+
+    def made(self, texts: Collection[str]) -> None:
+        self._beyond.made(texts)
 
     def _part(self, key: str, text: str, subkey: str) -> str:
         """Of a secret that is a JSON map."""

@@ -402,6 +402,35 @@ def test_an_expression_may_ask(site: Site) -> None:
     assert fetch({"uri": f"{site.url}/latin"}) == "f\u00fcr"
 
 
+def test_an_expression_asks_with_options_and_says_that_it_speaks_json(site: Site) -> None:
+    basic = {"auth": {"type": "BASIC", "username": "Ada", "password": "secret"}}
+    assert fetch({"uri": f"{site.url}/basic", "options": basic}) == ""
+    with pytest.raises(UserError, match="answered with 401"):
+        fetch({"uri": f"{site.url}/basic"})
+    assert fetch({"uri": f"{site.url}/code/418", "options": {"allowFailed": True}}) == "as asked"
+    with pytest.raises(UserError, match="answered with 302"):
+        fetch(
+            {
+                "uri": f"{site.url}/to/latin",
+                "options": {"allowedResponseCodes": [200], "followRedirects": False},
+            }
+        )
+    with pytest.raises(UserError, match=r"http: options: .*followRedirects"):
+        fetch({"uri": f"{site.url}/latin", "options": {"followRedirects": "perhaps"}})
+    heard = json.loads(
+        fetch(
+            {
+                "uri": f"{site.url}/echo",
+                "method": "PUT",
+                "body": "[1]",
+                "headers": {"X-Own": ["1", "2"]},
+            }
+        )
+    )["headers"]
+    assert (heard["accept"], heard["content-type"]) == ("application/json", "application/json")
+    assert heard["x-own"] in ("1, 2", "2")
+
+
 @pytest.mark.parametrize(
     ("path", "problem"),
     [

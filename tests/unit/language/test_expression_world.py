@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -60,6 +61,12 @@ class FixedWorld:
 
     def secret(self, key: str, namespace: str | None, subkey: str | None) -> str:
         return f"{key}.{namespace}.{subkey}"
+
+    def hidden(self) -> set[str] | None:
+        return None
+
+    def made(self, texts: Collection[str]) -> None:
+        return None
 
     def kv(self, key: str, namespace: str | None, error_on_missing: bool) -> Any:
         if error_on_missing:

@@ -38,6 +38,7 @@ def render(scope: Scope, to_render: Any, recursive: Any = True) -> Any:
     """A text, rendered until nothing changes any more; of a list or map, every text in it."""
     if recursive is False:
         return render_once(scope, to_render)
+    scope.step()
     if isinstance(to_render, Mapping):
         return {str(key): render(scope, item) for key, item in to_render.items()}
     if isinstance(to_render, list | tuple):
@@ -80,6 +81,7 @@ def _with_raw(scope: Scope, value: Any, kept: list[str]) -> Any:
 
 def render_once(scope: Scope, to_render: Any) -> Any:
     """A text, rendered once; of a list or map, every text in it."""
+    scope.step()
     if isinstance(to_render, Mapping):
         return {str(key): render_once(scope, item) for key, item in to_render.items()}
     if isinstance(to_render, list | tuple):

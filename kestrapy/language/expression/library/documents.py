@@ -64,7 +64,7 @@ def to_yaml(scope: Scope, value: Any) -> str:
     if value is None:
         return "null"
     scope.weigh(value)
-    scope.step(len(scope.text(value)) // 2)
+    scope.step(len(scope.text(value)))
     text: str = yaml.dump(
         _plain(scope, value),
         Dumper=_YamlDumper,

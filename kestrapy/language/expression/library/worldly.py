@@ -117,9 +117,11 @@ def _address(scope: Scope, name: str, path: Any, namespace: Any) -> str:
 
 
 def secret(scope: Scope, key: Any, namespace: Any = None, subkey: Any = None) -> str:
-    return scope.world("secret").secret(
+    found = scope.world("secret").secret(
         as_text(key), as_text_or_none(namespace), as_text_or_none(subkey)
     )
+    scope.secrets_read += 1
+    return found
 
 
 def kv(scope: Scope, key: Any, namespace: Any = None, error_on_missing: Any = True) -> Any:
@@ -135,6 +137,7 @@ def http(  # noqa: PLR0913 - Kestra's arguments
     body: Any = None,
     content_type: Any = None,
     headers: Any = None,
+    options: Any = None,
     accept: Any = None,
 ) -> Any:
     given = {
@@ -144,6 +147,7 @@ def http(  # noqa: PLR0913 - Kestra's arguments
         "body": body,
         "contentType": as_text_or_none(content_type),
         "headers": None if headers is None else dict(as_map(headers)),
+        "options": None if options is None else dict(as_map(options)),
         "accept": as_text_or_none(accept),
     }
     return scope.world("http").http({key: it for key, it in given.items() if it is not None})
@@ -158,13 +162,14 @@ def encrypt(scope: Scope, key: Any, plaintext: Any) -> str:
 
 
 def decrypt(scope: Scope, key: Any, encrypted: Any) -> str:
-    return scope.world("decrypt").decrypt(as_text(key), as_text(encrypted))
+    found = scope.world("decrypt").decrypt(as_text(key), as_text(encrypted))
+    scope.secrets_read += 1
+    return found
 
 
 FUNCTIONS = (
     *functions(
         {
-            "decrypt": decrypt,
             "encrypt": encrypt,
             "errorLogs": error_logs,
             "fileExists": file_exists,
@@ -175,10 +180,11 @@ FUNCTIONS = (
             "kv": kv,
             "randomPort": random_port,
             "read": read,
-            "secret": secret,
         },
         needs_world=True,
+        hides_arguments=True,
     ),
+    *functions({"decrypt": decrypt, "secret": secret}, needs_world=True),
     *functions(
         {
             "id": id_,

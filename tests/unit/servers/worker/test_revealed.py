@@ -11,7 +11,7 @@ from kestrapy.adapters.aes import new_cipher
 from kestrapy.errors import ExpressionError
 from kestrapy.model.inputs import ENCRYPTED, SECRET_DEFAULT
 from kestrapy.ports.cipher import SecretUnreadable
-from kestrapy.servers.worker.revealed import guard, mask, reveal
+from kestrapy.servers.worker.revealed import guard, made_of, mask, reveal
 from tests.task_bench import Bench, NoLauncher
 
 CIPHER = new_cipher()
@@ -85,6 +85,22 @@ def test_texts_that_hold_a_secret_are_hidden_wherever_they_are() -> None:
     found = guard(outputs, ["hush", "hu"], str.upper)
     assert found == {"a": ["SO HUSH", {"hush": "calm"}], "b": ["HUSH", 1], "c": already, "d": "hu"}
     assert outputs["a"][0] == "so hush", "what it is given stays"
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (["OPENSESAME"], {"OPENSESAME"}),
+        (["a", "OPENSESAME\nTO ME\n!"], {"OPENSESAME\nTO ME\n!", "OPENSESAME", "TO ME"}),
+        (["Bearer opensesame", "ida"], set()),
+        (["abc", ""], set()),
+        ([], set()),
+    ],
+)
+def test_what_is_made_of_a_secret_is_one_where_it_does_not_show_it(
+    texts: list[str], found: set[str]
+) -> None:
+    assert made_of(("opensesame", "a"), texts) == found
 
 
 def test_deep_outputs_are_no_trouble() -> None:
