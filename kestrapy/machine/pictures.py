@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -69,7 +70,7 @@ def restart(
     picture: Picture, plan: Plan, restoring: str, new_id: str = ""
 ) -> list[ExecutionRestored]:
     """As ``Restart`` does; the task runs that run again start executions of other flows anew."""
-    return Restart.of(picture, plan, new_id).parts(restoring)
+    return [*Restart.of(picture, plan, new_id).parts(restoring)]
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,10 @@ class Restart:
 
     def parts(
         self, restoring: str, children: Iterable[RestoredChild] = (), *, held: bool = False
-    ) -> list[ExecutionRestored]:
-        """children: of the callers. held: it waits for the word of a parent."""
+    ) -> Iterator[ExecutionRestored]:
+        """children: of the callers, taken as the parts are. held: it waits for the word of a
+        parent.
+        """
         return _parts(self.picture, self.head, self.revival, restoring, children, held)
 
 
@@ -137,7 +140,7 @@ def replay(
     head = _head(picture, plan, revival, new_id, {REPLAY: "true"})
     if plan.flow.revision != picture.flow_revision:
         head = replace(head, content=replace(head.content, variables=""))
-    return _parts(picture, head, revival, restoring)
+    return [*_parts(picture, head, revival, restoring)]
 
 
 def mark(
@@ -153,7 +156,7 @@ def mark(
     head = _head(picture, plan, revival)
     if state is State.CANCELLED:
         head = replace(head, ends_as=str(state))
-    return _parts(picture, head, revival, restoring)
+    return [*_parts(picture, head, revival, restoring)]
 
 
 def change_status(picture: Picture, restoring: str, state: State) -> ExecutionRestored:
@@ -345,28 +348,28 @@ def _parts(
     restoring: str,
     children: Iterable[RestoredChild] = (),
     held: bool = False,
-) -> list[ExecutionRestored]:
-    """head goes with the first task runs; children have parts of their own, after theirs."""
+) -> Iterator[ExecutionRestored]:
+    """head goes with the first task runs; children have parts of their own, after theirs, and are
+    taken as these fill.
+    """
     execution_id = head.execution.id
     is_new = execution_id != picture.execution_id
     number = -1 if is_new else picture.number
     encoded_head = encode(head)
-    runs = _chunks(_encoded_runs(execution_id, is_new, revival), len(encoded_head)) or [()]
-    chunks = [*((it, ()) for it in runs), *(((), it) for it in _chunks(map(encode, children)))]
-    return [
-        ExecutionRestored(
-            execution_id,
-            restoring,
-            part,
-            part == len(chunks) - 1,
-            number,
-            b"" if part else encoded_head,
-            of_runs,
-            held,
-            of_children,
+    runs = [*_chunks(_encoded_runs(execution_id, is_new, revival), len(encoded_head))] or [()]
+    of_children = _chunks(map(encode, children))
+    before = None
+    for part, (some_runs, some) in enumerate(
+        chain(((it, ()) for it in runs), (((), it) for it in of_children))
+    ):
+        if before is not None:
+            yield before
+        known_head = b"" if part else encoded_head
+        before = ExecutionRestored(
+            execution_id, restoring, part, False, number, known_head, some_runs, held, some
         )
-        for part, (of_runs, of_children) in enumerate(chunks)
-    ]
+    if before is not None:
+        yield replace(before, last=True)
 
 
 def _encoded_runs(execution_id: str, is_new: bool, revival: Revival) -> Iterator[bytes]:
@@ -377,16 +380,18 @@ def _encoded_runs(execution_id: str, is_new: bool, revival: Revival) -> Iterator
         yield encode(replace(restored, run=run, fresh=is_new or restored.fresh))
 
 
-def _chunks(encoded: Iterable[bytes], size: int = 0) -> list[tuple[bytes, ...]]:
+def _chunks(encoded: Iterable[bytes], size: int = 0) -> Iterator[tuple[bytes, ...]]:
     """size: of what goes with the first one; where nothing else has room beside it, that is
     empty.
     """
-    chunks: list[list[bytes]] = [[]]
+    chunk: list[bytes] = []
+    is_first = size > 0
     for each in encoded:
         size += len(each)
-        is_full = len(chunks[-1]) >= PART_RUNS or size > PART_BYTES
-        if is_full and (chunks[-1] or len(chunks) == 1):
-            chunks.append([])
-            size = len(each)
-        chunks[-1].append(each)
-    return [tuple(it) for it in chunks] if chunks[-1] else []
+        is_full = len(chunk) >= PART_RUNS or size > PART_BYTES
+        if is_full and (chunk or is_first):
+            yield tuple(chunk)
+            chunk, size, is_first = [], len(each), False
+        chunk.append(each)
+    if chunk:
+        yield tuple(chunk)

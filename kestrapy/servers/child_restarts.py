@@ -1,11 +1,12 @@
 """The executions that a restarted one had started, and these in turn: who failed is restarted too.
 
 What is written for them waits in their shards for the word of their parents. It has to be in the
-log before what is written for their parent, or this one would ask for it too early.
+log before the last part of their parent, or this one would ask for it too early.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,26 +48,34 @@ class ChildRestarts:
     def records(
         self, restart: Restart, restoring: str, *, held: bool = False
     ) -> Iterator[ExecutionRestored]:
-        """For all executions below one, the lowest first, and then for itself. Raises
-        StoreUnavailable, and Conflict where storage lags behind.
+        """For one, and for all executions below: those come before the last part of their parent.
+        Raises StoreUnavailable, and Conflict where storage lags behind.
         """
-        children: list[RestoredChild] = []
+        below: deque[Iterator[ExecutionRestored]] = deque()
+        for part in restart.parts(restoring, self._former(restart, below), held=held):
+            while below:
+                yield from below.popleft()
+            yield part
+
+    def _former(
+        self, restart: Restart, below: deque[Iterator[ExecutionRestored]]
+    ) -> Iterator[RestoredChild]:
+        """below: gets what is to be in the log before the part that such a child is in."""
         for run in restart.callers:
             for iteration, child in self._children(run):
                 outputs = _outputs_of(child)
                 if outputs is None:
                     continue
                 state, token = child.snapshot.state, self.token()
-                own = child.execution_id
-                if run.state is State.FAILED and restart.may_go_on(run) and _never_ended(child):
+                own, minds = child.execution_id, restart.may_go_on(run)
+                if run.state is State.FAILED and minds and _never_ended(child):
                     raise Conflict(
                         f"storage has not yet heard how execution {own} has ended, a subflow of"
                         f" {restart.picture.execution_id}: try again in a moment"
                     )
-                children.append(RestoredChild(run.ordinal, iteration, own, token, state, outputs))
-                if state in FAILED and restart.may_go_on(run):
-                    yield from self._held(own, token)
-        yield from restart.parts(restoring, children, held=held)
+                if state in FAILED and minds:
+                    below.append(self._held(own, token))
+                yield RestoredChild(run.ordinal, iteration, own, token, state, outputs)
 
     def _held(self, execution_id: str, token: str) -> Iterator[ExecutionRestored]:
         """Nothing for one that can't be restarted: its parent is told so, and starts a new one."""

@@ -69,7 +69,7 @@ def test_parts_wait_for_the_word_of_the_parent_and_the_end_is_reported_to_it() -
 def test_a_parent_is_told_where_its_child_can_not_go_on(spoilt: str) -> None:
     document = flow(*(task(f"t{n}") for n in range(150)))
     driver = Driver(document).create(parent=PARENT).run(t149=["fail"])
-    parts = pictures.Restart.of(driver.stored(), plan_of(document)).parts("r1", held=True)
+    parts = [*pictures.Restart.of(driver.stored(), plan_of(document)).parts("r1", held=True)]
     if spoilt != "none":
         driver.restore(parts[:1] if spoilt == "part missing" else parts)
     if spoilt == "replaced":
@@ -338,7 +338,7 @@ def test_what_went_well_is_taken_over_without_a_word_and_no_command_does_it_all(
         former(State.FAILED, n) if n % 2 else former(State.SUCCESS, n, outputs=big)
         for n in range(count)
     ]
-    parts = pictures.Restart.of(driver.stored(), plan_of(EACH)).parts("p1", children)
+    parts = [*pictures.Restart.of(driver.stored(), plan_of(EACH)).parts("p1", children)]
     assert all(len(it.children) <= 100 and sum(map(len, it.children)) < 330_000 for it in parts)
     start = len(driver.log)
     driver.restore(parts)

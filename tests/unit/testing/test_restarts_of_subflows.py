@@ -10,9 +10,12 @@ import msgspec
 import pytest
 
 from kestrapy.errors import Conflict
+from kestrapy.machine import pictures
 from kestrapy.model.state import State
+from kestrapy.ports.store import StoredExecution
+from kestrapy.servers.child_restarts import ChildRestarts
 from kestrapy.testing import FlowTest
-from kestrapy.testing.observed import ObservedExecution
+from kestrapy.testing.observed import ObservedExecution, ObservedStorage
 
 CALLER = """\
 id: {id}
@@ -311,3 +314,33 @@ def test_batches_that_storage_has_no_more_are_run_anew(tmp_path: Path, lost: int
         test.run_until("SUCCESS", execution)
         assert iterations(execution) == {"SUCCESS": 2}
         assert len(test.of_flow("called")) == 2
+
+
+def test_what_waits_for_a_parent_is_sent_as_it_is_read_and_before_its_last_part(
+    tmp_path: Path,
+) -> None:
+    count = 250
+    with FlowTest(EACH, CALLED) as test:
+        execution = test.run(rows(tmp_path, count, *range(count)))
+        restart = pictures.Restart.of(execution.stored, test._plan("tests", "each", 1))
+        read: list[str] = []
+
+        class Storage:
+            heads_of = ObservedStorage(test._executions).heads_of
+
+            def execution(self, execution_id: str) -> StoredExecution | None:
+                read.append(execution_id)
+                return ObservedStorage(test._executions).execution(execution_id)
+
+        tokens, storage = iter(range(10_000)), Storage()
+        children = ChildRestarts(storage, test._plan, lambda: f"r{next(tokens)}", 1)
+        sent = []
+        for record in children.records(restart, "top"):
+            sent.append(record)
+            assert len(read) <= len(sent) + 1
+        assert [it.held for it in sent].count(True) == count == len(read)
+        assert (sent[-1].execution_id, sent[-1].last) == (execution.id, True)
+        own = [it for it in sent if not it.held]
+        assert [it.part for it in own] == list(range(len(own)))
+        assert [it.last for it in own] == [False] * (len(own) - 1) + [True]
+        assert sum(len(it.children) for it in own) == count
