@@ -42,6 +42,7 @@ from kestrapy.plugins.tasks.http import (
     RequestProperties,
     RequestTask,
 )
+from kestrapy.plugins.tasks.http_sse import SseProperties, SseTask
 from kestrapy.plugins.tasks.log import (
     FetchProperties,
     FetchTask,
@@ -54,6 +55,8 @@ from kestrapy.plugins.tasks.namespace import (
     DeleteFilesTask,
     DownloadFilesProperties,
     DownloadFilesTask,
+    PurgeFilesProperties,
+    PurgeFilesTask,
     UploadFilesProperties,
     UploadFilesTask,
 )
@@ -202,6 +205,7 @@ _SHARED = [
         ("namespace.UploadFiles", (), UploadFilesProperties, UploadFilesTask(), ()),
         ("namespace.DownloadFiles", (), DownloadFilesProperties, DownloadFilesTask(), ()),
         ("namespace.DeleteFiles", (), DeleteFilesProperties, DeleteFilesTask(), ()),
+        ("namespace.PurgeFiles", (), PurgeFilesProperties, PurgeFilesTask(), ()),
     )
 ]
 _HTTP = [
@@ -214,6 +218,7 @@ _HTTP = [
     for name, properties, task in (
         ("Request", RequestProperties, RequestTask()),
         ("Download", DownloadProperties, DownloadTask()),
+        ("SseRequest", SseProperties, SseTask()),
     )
 ]
 _FOR_EACH_ITEM = f"{_CORE}.flow.ForEachItem"
@@ -312,7 +317,6 @@ REGISTRY = Registry(
     conditions=index(CONDITIONS),
     missing=frozenset(
         {
-            *(f"{_CORE}.http.SseRequest", f"{_CORE}.namespace.PurgeFiles"),
             *(f"{_CORE}.trigger.Toggle", f"{_OLD}.trigger.Toggle"),
         }
     ),

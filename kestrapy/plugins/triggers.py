@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from kestrapy.model.state import State
 from kestrapy.plugins.conditions import Date, PreconditionsProperties
 from kestrapy.plugins.properties import Duration, Expression, Properties, Text
-from kestrapy.plugins.tasks.http import HttpProperties
+from kestrapy.plugins.tasks.http_exchange import HttpProperties
 
 NICKNAMES = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
 Recovery = Literal["ALL", "LAST", "NONE"]

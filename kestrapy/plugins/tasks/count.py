@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from kestrapy.language.temporals import epoch_ms
 from kestrapy.model.state import State
@@ -30,7 +30,21 @@ class FlowName(Properties):
     flow_id: Text
 
 
-States = Annotated[list[State | Expression] | Expression, BeforeValidator(from_json)]
+_FLOWS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {name: {"type": "string"} for name in ("namespace", "flowId")},
+        "required": ["namespace", "flowId"],
+        "additionalProperties": False,
+    },
+}
+_STATES = [str(it) for it in State]
+States = Annotated[
+    list[State | Expression] | Expression,
+    BeforeValidator(from_json),
+    WithJsonSchema({"type": "array", "items": {"enum": _STATES}, "$comment": "list of states"}),
+]
 """Names of states, or a template of a list of them."""
 
 
@@ -43,7 +57,14 @@ class CountProperties(Properties):
     """
 
     late: ClassVar[frozenset[str]] = frozenset({"expression"})
-    flows: Annotated[list[FlowName] | Expression | None, BeforeValidator(from_json)] = None
+    flows: (
+        Annotated[
+            list[FlowName] | Expression,
+            BeforeValidator(from_json),
+            WithJsonSchema(_FLOWS),
+        ]
+        | None
+    ) = None
     namespaces: TextList | None = None
     states: States | None = None
     start_date: Instant

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ssl
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import certifi
 import httpx
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from kestrapy.language.expression import has_expression
 from kestrapy.plugins.properties import (
@@ -20,10 +20,18 @@ from kestrapy.plugins.properties import (
     from_json,
     parse_duration,
 )
+from kestrapy.plugins.tasks.http_logs import Logged
 from kestrapy.ports.tasks import TaskFailed
 
 CONNECT_TIMEOUT = "PT30S"
 READ_TIMEOUT = "PT5M"
+
+
+Logs = Annotated[
+    list[Logged | Expression] | Expression,
+    BeforeValidator(from_json),
+    WithJsonSchema({"type": "array", "items": {"enum": list(get_args(Logged))}}),
+]
 
 
 class Auth(Properties):
@@ -92,8 +100,10 @@ class Options(Properties):
 
     followRedirects: true by default. allowFailed: whether codes from 400 on are no failure, false
     by default. allowedResponseCodes: the only ones that are none. maxContentLength: bytes of an
-    answer. defaultCharset: of texts, UTF-8 by default. Older ways: connectTimeout, readTimeout,
-    readIdleTimeout; basicAuthUser and basicAuthPassword.
+    answer. defaultCharset: of texts, UTF-8 by default. logs: what is logged: REQUEST_HEADERS and
+    RESPONSE_HEADERS at DEBUG, REQUEST_BODY and RESPONSE_BODY at TRACE, the first 64 KiB; secrets
+    and credentials are stars. Older ways: connectTimeout, readTimeout, readIdleTimeout;
+    basicAuthUser and basicAuthPassword.
     """
 
     auth: Auth | None = None
@@ -107,6 +117,7 @@ class Options(Properties):
     ] = None
     max_content_length: int | Expression | None = None
     default_charset: Charset = "UTF-8"
+    logs: Logs | None = None
     connect_timeout: Duration | None = None
     read_timeout: Duration | None = None
     read_idle_timeout: Duration | None = None

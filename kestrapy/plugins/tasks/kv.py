@@ -15,11 +15,11 @@ from kestrapy.plugins.properties import (
     Expression,
     Properties,
     Text,
-    TextList,
     from_json,
     parse_duration,
     to_text,
 )
+from kestrapy.plugins.tasks.namespaces import OfNamespaces
 from kestrapy.ports.tasks import TaskContext, TaskFailed, TaskOutcome
 
 _DATETIME = TypeAdapter(datetime)
@@ -248,16 +248,11 @@ class _Behavior(Properties):
     expired_only: bool | Expression = True
 
 
-class PurgeProperties(Properties):
-    """namespaces: whose pairs are deleted; all by default. namespacePattern: the same, with ``*``
-    and ``?``. includeChildNamespaces: true by default. keyPattern: of the keys, with ``*`` and
-    ``?``. behavior: whether only pairs past their end of life are deleted; they are by default.
-    expiredOnly: an older place of it.
+class PurgeProperties(OfNamespaces):
+    """keyPattern: of the keys, with ``*`` and ``?``. behavior: whether only pairs past their end of
+    life are deleted; they are by default. expiredOnly: an older place of it.
     """
 
-    namespaces: TextList | None = None
-    namespace_pattern: Text | None = None
-    include_child_namespaces: bool | Expression = True
     key_pattern: Text | None = None
     behavior: _Behavior = _Behavior()
     expired_only: bool | Expression | None = None
@@ -267,13 +262,11 @@ class PurgeTask:
     """``io.kestra.plugin.core.kv.PurgeKV``: ``outputs.size`` is how many pairs were deleted."""
 
     def run(self, properties: PurgeProperties, context: TaskContext) -> TaskOutcome:
-        if properties.namespaces is not None and properties.namespace_pattern is not None:
-            raise TaskFailed("give namespaces or namespacePattern, not both")
         older = properties.expired_only
         expired_only = bool(properties.behavior.expired_only if older is None else older)
         size = 0
         for namespace in namespaces_with_pairs(context.shared):
-            if _is_chosen(namespace, properties):
+            if properties.chooses(namespace):
                 size += _purge(
                     Pairs(context.shared, namespace, context.now()),
                     properties,
@@ -281,17 +274,6 @@ class PurgeTask:
                     context,
                 )
         return TaskOutcome(outputs={"size": size})
-
-
-def _is_chosen(namespace: str, properties: PurgeProperties) -> bool:
-    if properties.namespace_pattern is not None:
-        return fnmatchcase(namespace, properties.namespace_pattern)
-    if properties.namespaces is None:
-        return True
-    named = properties.namespaces
-    named = [named] if isinstance(named, str) else named
-    below = tuple(f"{it}." for it in named) if properties.include_child_namespaces else ()
-    return namespace in named or namespace.startswith(below)
 
 
 def _purge(

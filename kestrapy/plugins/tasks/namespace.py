@@ -1,4 +1,4 @@
-"""Tasks on the files of a namespace: UploadFiles, DownloadFiles, DeleteFiles."""
+"""Tasks on the files of namespaces: UploadFiles, DownloadFiles, DeleteFiles, PurgeFiles."""
 
 from __future__ import annotations
 
@@ -8,12 +8,21 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Annotated, Literal, Self
 from urllib.parse import quote, unquote
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from kestrapy.plugins.globs import matcher
-from kestrapy.plugins.properties import Expression, Properties, Text, TextList, TextMap, from_json
+from kestrapy.plugins.properties import (
+    Expression,
+    Instant,
+    Properties,
+    Text,
+    TextList,
+    TextMap,
+    from_json,
+)
 from kestrapy.plugins.rendering import as_list, as_map
-from kestrapy.plugins.tasks.namespace_files import files_of
+from kestrapy.plugins.tasks.namespace_files import files_of, namespaces_with_files
+from kestrapy.plugins.tasks.namespaces import OfNamespaces
 from kestrapy.plugins.tasks.script_files import match
 from kestrapy.ports.blobs import SCHEME
 from kestrapy.ports.places import namespace_files
@@ -139,3 +148,53 @@ class DeleteFilesTask:
         deleted = sum(context.shared.delete(uri) for _, uri in found)
         context.metric("deleted", "counter", deleted, {})
         return TaskOutcome()
+
+
+class VersionBehavior(Properties):
+    """type: version. before: only versions older than this date, and never the last one.
+    keepAmount: how many versions of each file stay; none by default. One of both at most.
+    """
+
+    type: Literal["version"] | Expression = "version"
+    before: Instant | None = None
+    keep_amount: Annotated[int, Field(ge=0)] | Expression | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.before is not None and self.keep_amount is not None:
+            raise ValueError("give `before` or `keepAmount`, not both")
+        return self
+
+    @property
+    def keeps_the_last(self) -> bool:
+        """Rendered."""
+        return self.before is not None or bool(self.keep_amount)
+
+
+class PurgeFilesProperties(OfNamespaces):
+    """filePattern: a glob of their paths; all by default. behavior: which versions are deleted; all
+    but the last by default.
+    """
+
+    file_pattern: Text | None = None
+    behavior: VersionBehavior | None = None
+
+
+class PurgeFilesTask:
+    """``io.kestra.plugin.core.namespace.PurgeFiles``: ``outputs.size``, how many were deleted.
+
+    A file has one version here, its present one: so none is deleted, unless none is to be kept.
+    """
+
+    def run(self, properties: PurgeFilesProperties, context: TaskContext) -> TaskOutcome:
+        if properties.behavior is None or properties.behavior.keeps_the_last:
+            context.log("INFO", "no file has an older version: there is nothing to purge")
+            return TaskOutcome(outputs={"size": 0})
+        pattern = properties.file_pattern
+        chosen = matcher(["**" if pattern is None else pattern])
+        size = 0
+        for namespace in namespaces_with_files(context.shared):
+            if properties.chooses(namespace):
+                found = files_of(namespace, chosen, context)
+                size += sum(context.shared.delete(uri) for _, uri in found)
+        return TaskOutcome(outputs={"size": size})

@@ -15,7 +15,8 @@ from kestrapy.plugins.globs import chooser
 from kestrapy.plugins.properties import Expression, Properties, TextList
 from kestrapy.plugins.rendering import as_list
 from kestrapy.plugins.tasks.script_files import place_below
-from kestrapy.ports.places import namespace_files
+from kestrapy.ports.blobs import Blobs
+from kestrapy.ports.places import FILES, namespace_files
 from kestrapy.ports.tasks import TaskContext, TaskFailed
 
 
@@ -30,6 +31,11 @@ def files_of(
         path = unquote(uri[len(folder) + 1 :])
         if chosen(path):
             yield path, uri
+
+
+def namespaces_with_files(blobs: Blobs) -> list[str]:
+    """All namespaces that have files, in order."""
+    return sorted({unquote(uri[len(FILES) + 1 :].split("/", 1)[0]) for uri in blobs.list(FILES)})
 
 
 class NamespaceFiles(Properties):

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from kestrapy.language.temporals import epoch_ms
 from kestrapy.machine.outputs import ExecutionPurge, LogPurge
 from kestrapy.model.state import TERMINAL, State
 from kestrapy.plugins.properties import Expression, Instant, Properties, Text, from_json
 from kestrapy.plugins.tasks.count import States, states_of
-from kestrapy.plugins.tasks.log import Level
+from kestrapy.plugins.tasks.log import LEVELS, Level
 from kestrapy.ports.store import EndedSearch, StoredExecution
 from kestrapy.ports.tasks import TaskContext, TaskFailed, TaskOutcome
 
@@ -36,13 +36,20 @@ class _OfFlows(Properties):
         return self
 
 
+Levels = Annotated[
+    list[Level] | Expression,
+    BeforeValidator(from_json),
+    WithJsonSchema({"type": "array", "items": {"enum": list(LEVELS)}}),
+]
+
+
 class PurgeLogsProperties(_OfFlows):
     """executionId: of this execution. logLevels: lines of these levels; of all by default.
     startDate: said then or later. endDate: said before it, and before now.
     """
 
     execution_id: Text | None = None
-    log_levels: Annotated[list[Level] | Expression | None, BeforeValidator(from_json)] = None
+    log_levels: Levels | None = None
     start_date: Instant | None = None
     end_date: Instant
 

@@ -66,6 +66,17 @@ class Handler(BaseHTTPRequestHandler):
             case ["broken"]:
                 self._say(200, b"half", {"Content-Length": "8"})
                 self.close_connection = True
+            case ["events", *pieces]:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                for piece in pieces:
+                    self.wfile.write(base64.urlsafe_b64decode(piece))
+                    self.wfile.flush()
+                self.close_connection = True
+                if query == "endless":
+                    self.server.closing.wait()
             case ["silent"]:
                 self.server.closing.wait()
             case _:
@@ -335,7 +346,7 @@ def test_a_killed_run_stops_waiting(bench: Bench, site: Site, task: str) -> None
         ({"uri": "http://x:port"}, "GET: "),
         ({"uri": "http://x", "options": {"auth": {"type": "BEARER"}}}, "BEARER has token"),
         ({"uri": "http://x", "options": {"proxy": {}}}, "address and port are required"),
-        ({"uri": "http://x", "options": {"logs": ["REQUEST_BODY"]}}, "logs"),
+        ({"uri": "http://x", "options": {"logs": ["BODY"]}}, "logs"),
     ],
 )
 def test_refused(bench: Bench, properties: dict[str, Any], error: str) -> None:
@@ -443,3 +454,43 @@ def test_an_expression_asks_with_options_and_says_that_it_speaks_json(site: Site
 def test_what_an_expression_is_refused(site: Site, path: str, problem: str) -> None:
     with pytest.raises(UserError, match=problem):
         fetch({"uri": f"{site.url}/{path}"})
+
+
+# -- what is logged --------------------------------------------------------------------------------
+
+
+def blocks(bench: Bench, level: str) -> str:
+    return "\n".join(message for at, message in bench.logs if at == level)
+
+
+def test_nothing_is_logged_unless_it_is_asked_for(bench: Bench, site: Site) -> None:
+    bench.done(REQUEST, uri=f"{site.url}/echo", method="POST", body="text")
+    assert bench.logs == []
+
+
+def test_headers_and_bodies_are_logged_without_credentials(bench: Bench, site: Site) -> None:
+    logs = ["REQUEST_HEADERS", "REQUEST_BODY", "RESPONSE_HEADERS", "RESPONSE_BODY"]
+    auth = {"type": "BASIC", "username": "Ada", "password": "secret"}
+    bench.done(
+        REQUEST,
+        uri=f"{site.url}/to/echo?token=abc",
+        method="POST",
+        headers={"X-For": "Ada", "Cookie": "crumbs"},
+        formData={"a": "1 & 2"},
+        options={"logs": logs, "auth": auth},
+    )
+    headers, bodies = blocks(bench, "DEBUG"), blocks(bench, "TRACE")
+    assert "    method: POST" in headers and f"    uri: {site.url}/to/echo\n" in headers
+    assert "    x-for: Ada" in headers and "    status: 302 Found" in headers
+    assert f"    uri: {site.url}/echo\n" in headers and "    status: 200 OK" in headers
+    assert "request body:\na=1 & 2" in bodies and 'response body:\n{"method": "GET"' in bodies
+    coded = base64.b64encode(b"Ada:secret").decode()
+    assert "authorization: ******" in headers and "cookie: ******" in headers
+    assert not {it for it in (coded, "crumbs", "abc") if it in headers}
+
+
+def test_a_large_body_is_logged_by_its_beginning(bench: Bench, site: Site) -> None:
+    options = {"logs": "{{ ['RESPONSE_BODY'] }}"}
+    bench.done(DOWNLOAD, uri=f"{site.url}/bytes/100000", options=options)
+    (message,) = [message for _, message in bench.logs]
+    assert message.endswith("xxx\n… and 34,464 bytes more") and len(message) < 66_000

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kestrapy.plugins.pairs import Pairs
+from kestrapy.ports.places import namespace_files
 from tests.task_bench import Bench, NoLauncher
 
 KV = "io.kestra.plugin.core.kv"
@@ -300,3 +301,45 @@ def test_refused_uploads(bench: Bench, properties: dict[str, Any], error: str) -
     put(bench, "kestra:///another/file")
     assert error in bench.refusal(f"{FILES}.UploadFiles", namespace="other", **properties)
     assert list(bench.blobs.list("kestra:///_files")) == []
+
+
+NAMESPACES = ("company", "company.team", "other")
+
+
+def purged_files(bench: Bench, **properties: Any) -> list[str]:
+    """Which of six files are gone afterwards."""
+    files = [
+        f"{namespace_files(it)}/{name}" for it in NAMESPACES for name in ("a.sql", "deep/b%20c.txt")
+    ]
+    for uri in files:
+        bench.blobs.put(uri, io.BytesIO(b"x"))
+    size = bench.done(f"{FILES}.PurgeFiles", **properties)["size"]
+    gone = [it.removeprefix("kestra:///_files/") for it in files if not bench.blobs.exists(it)]
+    assert size == len(gone)
+    return gone
+
+
+@pytest.mark.parametrize(
+    "behavior",
+    [{}, {"behavior": {"before": "2030-01-01T00:00:00Z"}}, {"behavior": {"keepAmount": 1}}],
+)
+def test_the_last_version_of_a_file_stays(bench: Bench, behavior: dict[str, Any]) -> None:
+    assert purged_files(bench, **behavior) == []
+    assert bench.logs[-1][0] == "INFO" and "nothing to purge" in bench.logs[-1][1]
+
+
+def test_files_are_purged_where_no_version_is_to_be_kept(bench: Bench) -> None:
+    none = {"behavior": {"type": "version", "keepAmount": 0}}
+    found = purged_files(bench, **none, namespaces=["company"], filePattern="**/*.sql")
+    assert found == ["company/a.sql", "company.team/a.sql"]
+    found = purged_files(bench, **none, namespaces=["company"], includeChildNamespaces=False)
+    assert found == ["company/a.sql", "company/deep/b%20c.txt"]
+    found = purged_files(bench, behavior={"type": "version"}, namespacePattern="*.team")
+    assert found == ["company.team/a.sql", "company.team/deep/b%20c.txt"]
+    assert len(purged_files(bench, **none)) == 6
+
+
+def test_purge_files_takes_one_way_to_say_it(bench: Bench) -> None:
+    both = {"keepAmount": 1, "before": "2030-01-01T00:00:00Z"}
+    assert "not both" in bench.refusal(f"{FILES}.PurgeFiles", behavior=both)
+    assert "behavior" in bench.refusal(f"{FILES}.PurgeFiles", behavior={"type": "key"})
