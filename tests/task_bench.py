@@ -15,9 +15,9 @@ from kestrapy.model.state import State
 from kestrapy.ports.processes import Launcher
 from kestrapy.ports.tasks import TaskOutcome
 from kestrapy.servers.worker.log_lines import LogLines
-from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.run_context import JobTask, Sinks, Tools
 from kestrapy.servers.worker.task_run import TaskThread
+from kestrapy.servers.worker.task_sender import TaskSender
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
@@ -54,9 +54,9 @@ class Bench:
         self.log, self.codec = MemoryLog(self.clock), Codec()
         self.topics = Catalogue("", shards=1, job_partitions=1)
         lines = LogLines(self.log, self.codec, self.topics)
-        purges = Purges(self.log, self.codec, self.topics)
+        sender = TaskSender(self.log, self.codec, self.topics)
         entropy = SystemEntropy()
-        self.tools = Tools(self.blobs, launcher, self.clock, self.folder, entropy, lines, purges)
+        self.tools = Tools(self.blobs, launcher, self.clock, self.folder, entropy, lines, sender)
         self.logs: list[tuple[str, str]] = []
         self.metrics: list[tuple[Any, ...]] = []
         self.variables: dict[str, Any] = {

@@ -47,8 +47,8 @@ from kestrapy.servers.flow_catalogue import FlowCatalogue
 from kestrapy.servers.loop import Ticking, run_until
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.log_lines import LogLines
-from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.run_context import Tools
+from kestrapy.servers.worker.task_sender import TaskSender
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.topics import Catalogue
 
@@ -112,7 +112,7 @@ class LocalCluster:
             folder,
             entropy,
             lines,
-            Purges(parts.log, parts.codec, parts.catalogue),
+            TaskSender(parts.log, parts.codec, parts.catalogue),
             cipher=self.cipher,
             secrets=EnvironmentSecrets(),
             keyed=AesCipher,

@@ -45,8 +45,8 @@ from kestrapy.servers.loop import run_until
 from kestrapy.servers.owner import Owner
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.log_lines import LogLines
-from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.run_context import Tools
+from kestrapy.servers.worker.task_sender import TaskSender
 from kestrapy.servers.worker.worker import Worker
 from kestrapy.wire.codec import Codec
 from kestrapy.wire.fitness import unfit
@@ -251,7 +251,7 @@ def run_worker(settings: Settings) -> int:
         settings.home / "work",
         parts.entropy,
         LogLines(parts.log, parts.codec, parts.catalogue),
-        Purges(parts.log, parts.codec, parts.catalogue),
+        TaskSender(parts.log, parts.codec, parts.catalogue),
         cipher=cipher_of(settings),
         secrets=EnvironmentSecrets(settings.secrets.prefix),
         keyed=AesCipher,

@@ -370,6 +370,13 @@ class TriggerScheduled(Internal, frozen=True):
     following: int
 
 
+class TriggerToggled(Internal, frozen=True):
+    """A trigger makes no executions from now on, or does again, whatever flows' revisions come."""
+
+    uid: str
+    disabled: bool
+
+
 class TriggerDue(Internal, frozen=True):
     """The date of a trigger has come. due: that date, epoch ms."""
 
@@ -432,6 +439,7 @@ INTERNAL = (
     SettingSaveRequested,
     TriggerDefined,
     TriggerScheduled,
+    TriggerToggled,
     TriggerDue,
     ExecutionEnded,
 )

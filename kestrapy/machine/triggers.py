@@ -23,6 +23,7 @@ from kestrapy.machine.commands import (
     TriggerDue,
     TriggerFired,
     TriggerScheduled,
+    TriggerToggled,
 )
 from kestrapy.machine.entities import Entity, EntityMap
 from kestrapy.machine.execution import Step
@@ -39,7 +40,8 @@ class TriggerState(Entity, frozen=True):
     sought.
 
     last: the date of the last execution, 0 for none. execution_id: the one that runs and holds the
-    trigger. held_back: ``date`` has come, and waits for that execution to end. Times: epoch ms.
+    trigger. held_back: ``date`` has come, and waits for that execution to end. disabled: by a task,
+    until another one enables it; its definition may be disabled too. Times: epoch ms.
     """
 
     uid: str
@@ -53,15 +55,20 @@ class TriggerState(Entity, frozen=True):
     last: int = 0
     execution_id: str = ""
     held_back: bool = False
+    disabled: bool = False
 
     @property
     def due(self) -> int:
         """When a TriggerDue is wanted, 0 for never."""
-        return 0 if self.definition.disabled or self.held_back else self.date
+        return 0 if self.is_disabled or self.held_back else self.date
 
     @property
     def wants_date(self) -> bool:
-        return not self.definition.disabled and not self.date
+        return not self.is_disabled and not self.date
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.disabled or self.definition.disabled
 
 
 ENTITIES = (TriggerState,)
@@ -109,7 +116,9 @@ def _defined(known: TriggerState | None, command: TriggerDefined, at: int, _: in
     )
     if known is None:
         return fresh, []
-    fresh = replace(fresh, last=known.last, execution_id=known.execution_id)
+    fresh = replace(
+        fresh, last=known.last, execution_id=known.execution_id, disabled=known.disabled
+    )
     same = known.definition.properties == command.definition.properties
     if same and known.date and not known.definition.disabled:  # what it missed is not made up
         fresh = replace(fresh, after=known.after, date=known.date, following=known.following)
@@ -123,6 +132,14 @@ def _scheduled(known: TriggerState | None, command: TriggerScheduled, at: int, _
     if (known.revision, known.after) != (command.revision, command.after):
         return known, []
     return replace(known, date=command.date, following=command.following), []
+
+
+def _toggled(known: TriggerState | None, command: TriggerToggled, at: int, _: int) -> Handled:
+    """Of the time in which it was disabled no date is made up."""
+    if known is None or known.disabled == command.disabled:
+        return known, []
+    fresh = replace(known, disabled=command.disabled, held_back=False)
+    return replace(fresh, after=at, date=0, following=0), []
 
 
 def _due(known: TriggerState | None, command: TriggerDue, at: int, shards: int) -> Handled:
@@ -186,7 +203,7 @@ def _event(trigger: TriggerState, number: int, at: int, deleted: bool) -> Trigge
         flow_revision=trigger.revision,
         trigger_id=trigger.definition.id,
         type=trigger.definition.type,
-        disabled=trigger.definition.disabled,
+        disabled=trigger.is_disabled,
         deleted=deleted,
         next_date=trigger.date or None,
         last_date=trigger.last or None,
@@ -197,6 +214,7 @@ def _event(trigger: TriggerState, number: int, at: int, deleted: bool) -> Trigge
 _HANDLERS: dict[type, Callable[[TriggerState | None, Any, int, int], Handled]] = {
     TriggerDefined: _defined,
     TriggerScheduled: _scheduled,
+    TriggerToggled: _toggled,
     TriggerDue: _due,
     ExecutionEnded: _ended,
 }

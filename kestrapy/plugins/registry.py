@@ -108,6 +108,7 @@ from kestrapy.plugins.tasks.subflow import (
     TemplateProperties,
 )
 from kestrapy.plugins.tasks.templated import TemplatedProperties, TemplatedTask
+from kestrapy.plugins.tasks.toggle import ToggleProperties, ToggleTask
 from kestrapy.plugins.tasks.working_directory import (
     WorkingDirectoryProperties,
     WorkingDirectoryTask,
@@ -249,6 +250,9 @@ _RUNNABLES = [
         CountProperties,
         CountTask(),
     ),
+    Runnable(
+        f"{_CORE}.trigger.Toggle", (f"{_OLD}.trigger.Toggle",), ToggleProperties, ToggleTask()
+    ),
     *_HTTP,
     *_STORAGE,
     *_SHARED,
@@ -315,11 +319,7 @@ REGISTRY = Registry(
     ),
     triggers=index(TRIGGERS),
     conditions=index(CONDITIONS),
-    missing=frozenset(
-        {
-            *(f"{_CORE}.trigger.Toggle", f"{_OLD}.trigger.Toggle"),
-        }
-    ),
+    missing=frozenset({f"{_CORE}.execution.Kill"}),
     of_others={
         f"{_CORE}.flow.Loop": f"{_CORE}.flow.ForEach",
         f"{_CORE}.flow.Approval": f"{_CORE}.flow.Pause",

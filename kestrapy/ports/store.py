@@ -246,6 +246,9 @@ class Queries(Protocol):
 
     def triggers(self, search: TriggerSearch) -> Page[TriggerEvent]: ...
 
+    def trigger(self, uid: str) -> TriggerEvent | None:
+        """None where it was never there, or was deleted."""
+
     def ping(self) -> None:
         """Returns when the database answers."""
 

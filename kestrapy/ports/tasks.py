@@ -98,6 +98,9 @@ class TaskContext(Protocol):
     def purge_executions(self, purges: Sequence[ExecutionPurge]) -> None:
         """Have storage forget them; returns once that is in the log. Raises LogUnavailable."""
 
+    def toggle_trigger(self, uid: str, disabled: bool) -> None:
+        """Have the scheduler obey; returns once that is in the log. Raises LogUnavailable."""
+
     def files_of(self, namespace: str, flow_id: str, execution_id: str) -> Files:
         """The files of any execution, for tasks that purge them."""
 

@@ -131,6 +131,7 @@ _PLACES: dict[type, Callable[[Catalogue, Any], Place]] = {
     c.SettingSaveRequested: lambda t, it: (t.admission, _setting(it), None),
     c.TriggerDefined: _trigger,
     c.TriggerScheduled: _trigger,
+    c.TriggerToggled: _trigger,
     c.TriggerDue: _trigger,
     c.ExecutionEnded: _trigger,
     o.Job: lambda t, it: (t.jobs(it.worker_group), it.task_run_id, None),

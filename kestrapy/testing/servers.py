@@ -32,8 +32,8 @@ from kestrapy.ports.log import Log, Partition, SendError
 from kestrapy.servers.loop import Ticking
 from kestrapy.servers.worker.job_runner import TaskJobRunner
 from kestrapy.servers.worker.log_lines import LogLines
-from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.run_context import Tools
+from kestrapy.servers.worker.task_sender import TaskSender
 from kestrapy.servers.worker.worker import Worker
 from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.results import ChosenResults
@@ -135,7 +135,7 @@ class FlowTestServers:
             folder / "work",
             self.parts.entropy,
             LogLines(self.parts.log, self.parts.codec, self.parts.catalogue),
-            Purges(self.parts.log, self.parts.codec, self.parts.catalogue),
+            TaskSender(self.parts.log, self.parts.codec, self.parts.catalogue),
             sleep=clock.sleep,
             cipher=self.cipher,
             secrets=EnvironmentSecrets(),

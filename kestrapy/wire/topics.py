@@ -137,6 +137,7 @@ TRIGGERS = Topic(
     (
         c.TriggerDefined,
         c.TriggerScheduled,
+        c.TriggerToggled,
         c.TriggerDue,
         c.ExecutionEnded,
         c.Probe,

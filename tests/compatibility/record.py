@@ -29,6 +29,7 @@ from kestrapy.machine.commands import (
     TriggerDue,
     TriggerFired,
     TriggerScheduled,
+    TriggerToggled,
     WorkerGone,
 )
 from kestrapy.machine.stage import LOGIC_VERSION, Arrival
@@ -85,6 +86,8 @@ OTHERS: dict[str, list[Command]] = {
         TriggerScheduled(UID, 1, 90_000, 180_000, 270_000),
         TriggerDue(UID, 180_000),
         ExecutionEnded(UID, FIRED, State.SUCCESS),
+        TriggerToggled(UID, disabled=True),
+        TriggerToggled(UID, disabled=False),
         TriggerDefined(UID, "n", "f", 2, None),
     ],
 }

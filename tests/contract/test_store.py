@@ -309,6 +309,15 @@ def test_metrics_flows_and_triggers_are_kept(writer: SqlIndexWriter, queries: Sq
     assert queries.triggers(TriggerSearch()).total == 0
 
 
+def test_a_trigger_is_found_by_its_uid(writer: SqlIndexWriter, queries: SqlQueries) -> None:
+    event = TriggerEvent("n/f/t", 1, 5, "n", "f", 1, "t", "schedule", False, False, 9, None, None)
+    writer.write([event], [])
+    assert queries.trigger("n/f/t") == event
+    assert queries.trigger("n/f/other") is None
+    writer.write([_changed(event, number=2, deleted=True)], [])
+    assert queries.trigger("n/f/t") is None
+
+
 def _changed(event: TriggerEvent, **fields: Any) -> TriggerEvent:
     current = {name: getattr(event, name) for name in event.__struct_fields__}
     return TriggerEvent(**(current | fields))

@@ -217,6 +217,13 @@ class SqlQueries:
             found = [trigger_of(row) for row in rows]
             return Page(found, _count(connection, TRIGGERS, conditions))
 
+    def trigger(self, uid: str) -> TriggerEvent | None:
+        columns = TRIGGERS.c
+        query = select(columns.snapshot).where(columns.uid == uid, columns.deleted.is_(False))
+        with transaction(self._engine) as connection:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else trigger_of(row)
+
     def ping(self) -> None:
         with transaction(self._engine) as connection:
             connection.execute(text("SELECT 1"))

@@ -32,7 +32,6 @@ from kestrapy.ports.store import Queries
 from kestrapy.ports.tasks import Files, TaskOutcome
 from kestrapy.servers.worker.log_lines import LogLines
 from kestrapy.servers.worker.perform import perform
-from kestrapy.servers.worker.purges import Purges
 from kestrapy.servers.worker.reach import Reach, reach_of_namespaces, reach_of_run
 from kestrapy.servers.worker.revealed import (
     guard,
@@ -43,6 +42,7 @@ from kestrapy.servers.worker.revealed import (
     reveal,
     seal,
 )
+from kestrapy.servers.worker.task_sender import TaskSender
 from kestrapy.servers.worker.world import Beyond, WorkerWorld
 
 
@@ -92,7 +92,7 @@ class Tools(NamedTuple):
     folder: Path
     entropy: Entropy
     lines: LogLines
-    purges: Purges
+    sender: TaskSender
     sleep: Callable[[threading.Event, float], bool] = threading.Event.wait
     cipher: Cipher | None = None
     types: Callable[[Task], Runnable] = runnable_of
@@ -232,10 +232,13 @@ class RunContext:
         return self._tools.queries()
 
     def purge_lines(self, purge: LogPurge) -> None:
-        self._tools.purges.lines(purge)
+        self._tools.sender.purge_lines(purge)
 
     def purge_executions(self, purges: Sequence[ExecutionPurge]) -> None:
-        self._tools.purges.executions(purges)
+        self._tools.sender.purge_executions(purges)
+
+    def toggle_trigger(self, uid: str, disabled: bool) -> None:
+        self._tools.sender.toggle(uid, disabled)
 
     def files_of(self, namespace: str, flow_id: str, execution_id: str) -> Files:
         folder = execution_folder(namespace, flow_id, execution_id)

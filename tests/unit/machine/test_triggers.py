@@ -16,6 +16,7 @@ from kestrapy.machine.commands import (
     TriggerDefinition,
     TriggerDue,
     TriggerScheduled,
+    TriggerToggled,
 )
 from kestrapy.machine.folds import trigger_fold
 from kestrapy.machine.outputs import TriggerEvent
@@ -237,3 +238,41 @@ def test_each_change_is_told(scheduler: Scheduler) -> None:
     ]
     numbers = [it.number for it in scheduler.events]
     assert numbers == sorted(set(numbers))
+
+
+def test_a_disabled_trigger_makes_nothing_until_it_is_enabled(scheduler: Scheduler) -> None:
+    off, on = TriggerToggled(UID, disabled=True), TriggerToggled(UID, disabled=False)
+    assert scheduler.fold(off, at=5_000) == []
+    assert (scheduler.trigger.due, scheduler.trigger.wants_date) == (0, False)
+    assert scheduler.events[-1].disabled and scheduler.events[-1].next_date is None
+    late = [TriggerScheduled(UID, 1, 1_000, 30_000, 40_000), TriggerDue(UID, 20_000), off]
+    before = len(scheduler.events)
+    assert scheduler.fold(*late, at=20_000) == []
+    assert len(scheduler.events) == before  # said twice, it has no effect
+    scheduler.fold(on, at=50_000)
+    assert not scheduler.events[-1].disabled
+    assert scheduler.trigger.after == 50_000  # what came meanwhile is not made up
+    scheduler.schedule(60_000, at=50_000)
+    assert len(scheduler.fold(TriggerDue(UID, 60_000), at=60_000)) == 1
+
+
+def test_it_stays_disabled_through_revisions_of_its_flow(scheduler: Scheduler) -> None:
+    scheduler.fold(TriggerToggled(UID, disabled=True))
+    scheduler.define(HOURLY, revision=2)
+    assert not scheduler.trigger.wants_date and scheduler.events[-1].disabled
+    scheduler.define(OFF, revision=3)
+    scheduler.fold(TriggerToggled(UID, disabled=False))
+    assert not scheduler.trigger.wants_date  # its flow disables it as well
+    scheduler.define(DAILY, revision=4)
+    assert scheduler.trigger.wants_date
+    scheduler.fold(TriggerToggled("n/f/other", disabled=True))
+    assert scheduler.trigger.wants_date
+
+
+def test_a_date_that_is_held_back_is_dropped_when_it_is_disabled(scheduler: Scheduler) -> None:
+    (first,) = scheduler.fold(TriggerDue(UID, 20_000), at=20_000)
+    scheduler.schedule(30_000).fold(TriggerDue(UID, 30_000), at=30_000)
+    scheduler.fold(TriggerToggled(UID, disabled=True), at=31_000)
+    assert scheduler.fold(ended(first), at=32_000) == []
+    scheduler.fold(TriggerToggled(UID, disabled=False), at=40_000)
+    assert scheduler.trigger.wants_date and not scheduler.trigger.held_back

@@ -43,7 +43,7 @@ CASES = [
         "tasks[0].type",
         "did you mean `io.kestra.plugin.scripts.python.Script`",
     ),
-    (task("type: io.kestra.plugin.core.trigger.Toggle"), "tasks[0].type", "kestrapy does not yet"),
+    (task("type: io.kestra.plugin.core.execution.Kill"), "tasks[0].type", "kestrapy does not yet"),
     (
         task("type: io.kestra.plugin.core.flow.Loop"),
         "tasks[0].type",

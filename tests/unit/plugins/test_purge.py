@@ -21,7 +21,7 @@ from kestrapy.model.state import State
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.ports.log import Partition
 from kestrapy.ports.places import execution_folder
-from kestrapy.servers.worker.purges import Purges
+from kestrapy.servers.worker.task_sender import TaskSender
 from kestrapy.wire.topics import Catalogue
 from tests.samples import line, of_execution
 from tests.task_bench import Bench, NoLauncher
@@ -58,8 +58,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.log.topics().create(bench.topics.specs({}), 1.0)
     bench.clock.now = NOW
     queries = SqlQueries(url)
-    purges = Purges(bench.log, bench.codec, bench.topics)
-    bench.tools = bench.tools._replace(queries=lambda: queries, purges=purges)
+    sender = TaskSender(bench.log, bench.codec, bench.topics)
+    bench.tools = bench.tools._replace(queries=lambda: queries, sender=sender)
     for execution_id in (RUNNING, FAILED, OLD):
         bench.blobs.put(file_of(execution_id), io.BytesIO(b"x"))
     yield bench

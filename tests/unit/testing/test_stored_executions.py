@@ -91,3 +91,38 @@ def test_what_has_ended_is_purged_and_what_waits_stays() -> None:
     }
     counts = {it["namespace"]: it["count"] for it in purge["counts"].outputs["results"]}
     assert counts == {"company.team": 1, "system": 1}
+
+
+SCHEDULED = """\
+id: hourly
+namespace: company.team
+tasks: [{id: a, type: log, message: hi}]
+triggers: [{id: each, type: io.kestra.plugin.core.trigger.Schedule, cron: "@hourly"}]
+"""
+TOGGLE = """\
+id: toggle
+namespace: company.team
+inputs: [{id: enabled, type: BOOLEAN}, {id: name, type: STRING, defaults: each}]
+tasks:
+  - id: toggle
+    type: io.kestra.plugin.core.trigger.Toggle
+    flowId: hourly
+    trigger: "{{ inputs.name }}"
+    enabled: "{{ inputs.enabled }}"
+"""
+
+
+def test_a_schedule_is_disabled_and_enabled() -> None:
+    with FlowTest(TOGGLE, SCHEDULED, triggers=True) as test:
+        test.advance(2 * 3_600)
+        ran = len(test.of_flow("hourly"))
+        assert ran == 2
+        test.run({"enabled": False})
+        test.save(SCHEDULED.replace("hi", "ho"))
+        test.advance(3 * 3_600)
+        assert len(test.of_flow("hourly")) == ran
+        test.run({"enabled": True})
+        test.advance(2 * 3_600)
+        assert len(test.of_flow("hourly")) == ran + 2
+        failed = test.run({"enabled": True, "name": "other"})
+    assert "company.team.hourly has no trigger 'other'" in failed["toggle"].error
