@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from kestrapy.cli.given import parse_inputs, store_files
 from kestrapy.cli.settings import ConfigOption, settings_of
 from kestrapy.errors import InputRefused, Problem, UserError
 from kestrapy.machine.commands import Command
@@ -83,18 +84,42 @@ def pause(
 @app.command()
 def resume(
     ids: IdsArgument = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", help="An input, as id=value; of a FILE input its path."),
+    ] = None,
     namespace: NamespaceOption = "",
     flow: FlowOption = "",
     state: StateOption = None,
     label: LabelOption = None,
-    started: StartedOption = "",
     config: ConfigOption = None,
 ) -> None:
-    """Let paused executions go on. One whose pause asks for inputs stays paused, and its log says
-    so: give them by REST.
+    """Let paused executions go on. --input: what the pause of one execution asks for; without it
+    one that asks for something stays paused, and its log says so.
+
+    Example: `kestrapy execution resume ID --input approved=true --input report=report.pdf`
     """
-    search = search_of(namespace, flow, state, label, started)
-    tell("resumed", many.resume, ids, search, config)
+    search = search_of(namespace, flow, state, label, "")
+    if not inputs:
+        tell("resumed", many.resume, ids, search, config)
+        return
+    if len(ids or ()) != 1:
+        raise UserError("--input is for one execution: say its id, and no other")
+    resume_with(parse_inputs(inputs), ids, config)
+
+
+def resume_with(given: dict[str, Any], ids: list[str] | None, config: ConfigOption) -> None:
+    """Exit code 1 where it is refused."""
+    from kestrapy.assembly.executions import opened_pauses
+
+    with opened_pauses(settings_of(config), CLIENT) as (executions, pauses, blobs):
+
+        def order(stored: StoredExecution) -> Sequence[Command]:
+            asking = pauses.asking(stored)
+            values = store_files(blobs, asking, stored.execution_id, dict(given))
+            return [pauses.command(asking, stored, values)]
+
+        ask("resumed", executions.whole(order), ids, ExecutionSearch(), executions)
 
 
 RevisionOption = Annotated[

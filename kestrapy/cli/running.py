@@ -15,6 +15,7 @@ import typer
 
 from kestrapy.assembly.local import LocalCluster
 from kestrapy.cli.errors import show_problems
+from kestrapy.cli.given import parse_inputs, store_files
 from kestrapy.cli.live import LiveView
 from kestrapy.config import Settings
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, Problem
@@ -26,7 +27,6 @@ from kestrapy.model.flow import Flow
 from kestrapy.model.state import State
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
-from kestrapy.ports.places import input_uri
 from kestrapy.servers.declarations import groups_named
 from kestrapy.wire.kestra_json import execution_json
 
@@ -75,7 +75,7 @@ def run_flow(flow_file: Path, options: RunOptions, settings: Settings) -> int:
                 cluster.save(other)
         execution_id = cluster.new_execution_id()
         given = seal_secrets(flow, given, cluster.cipher.encrypt)
-        check_inputs(flow, store_files(cluster, flow, execution_id, given))
+        check_inputs(flow, store_files(cluster.blobs, flow, execution_id, given))
         cluster.submit(execution_id, cluster.save(flow), given, options.not_before)
         document = follow(cluster, execution_id)
     if options.as_json:
@@ -94,35 +94,6 @@ def load(path: Path, groups: Mapping[str, GroupSettings] | None) -> Flow:
     except FlowRefused as refusal:
         show_problems(str(path), refusal)
         raise typer.Exit(REFUSED) from None
-
-
-def parse_inputs(pairs: list[str]) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name:
-            raise InputRefused([Problem(f"--input {pair!r}: expected id=value")])
-        given[name] = value
-    return given
-
-
-def store_files(
-    cluster: LocalCluster, flow: Flow, execution_id: str, given: dict[str, Any]
-) -> dict[str, Any]:
-    """Put the files of FILE inputs into internal storage; given then holds their URIs."""
-    for declared in flow.inputs:
-        value = given.get(declared.id)
-        if declared.type != "FILE" or value is None or value.startswith("kestra://"):
-            continue
-        path = Path(value)
-        uri = input_uri(flow, execution_id, declared, path.name)
-        try:
-            with path.open("rb") as content:
-                cluster.blobs.put(uri, content)
-        except OSError as error:
-            raise InputRefused([Problem(f"--input {declared.id}: {error}")]) from error
-        given[declared.id] = uri
-    return given
 
 
 def check_inputs(flow: Flow, given: dict[str, Any]) -> None:

@@ -225,7 +225,7 @@ def flow_json(flow: Flow, revision: FlowRevision, *, with_source: bool = True) -
         description=flow.description,
         labels=labels_json(flow.labels),
         variables=flow.variables,
-        inputs=[_input_json(it) for it in flow.inputs],
+        inputs=[input_json(it) for it in flow.inputs],
         outputs=[msgspec.to_builtins(it) for it in flow.outputs],
         errors=_tasks_json(flow.errors),
         triggers=[_trigger_json(it) for it in flow.triggers],
@@ -270,7 +270,7 @@ def _task_json(task: Task) -> Json:
         **_where_json(task.worker_group),
         tasks=_children_json(task),
         errors=_tasks_json(task.errors),
-        onResume=[_input_json(it) for it in task.on_resume],
+        onResume=[input_json(it) for it in task.on_resume],
         **_branches_json(task),
     )
     if task.type.endswith(".ForEach"):
@@ -366,7 +366,7 @@ def _listener_json(listener: Listener) -> Json:
     return {"tasks": _tasks_json(listener.tasks)} | _filled(conditions=conditions)
 
 
-def _input_json(it: Input) -> Json:
+def input_json(it: Input) -> Json:
     found: Json = msgspec.to_builtins(it)
     return found | {"required": it.required}
 

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.acceptance.cluster import BASIC, Cluster
+from tests.acceptance.command_line import kestrapy
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.external]
 
@@ -102,3 +103,39 @@ def test_what_has_ended_is_counted_and_purged(cluster: Cluster) -> None:
     assert ended(cluster, purge) == outputs  # what purges is of another namespace
     ended(cluster, cluster.api.submit("company.team", "says"))
     assert stored(cluster, purge) is not None
+
+
+ASKS = """\
+id: asks
+namespace: company.team
+tasks:
+  - id: wait
+    type: pause
+    onResume:
+      - {id: approved, type: BOOL}
+      - {id: report, type: FILE}
+  - id: read
+    type: return
+    format: "{{ outputs.wait.onResume.approved }} {{ read(outputs.wait.onResume.report) }}"
+"""
+
+
+def test_a_paused_execution_goes_on_with_inputs_of_the_command_line(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    cluster.api.save_flow(ASKS)
+    paused = cluster.api.submit("company.team", "asks")
+
+    def is_paused() -> bool:
+        found = stored(cluster, paused)
+        return found is not None and found["state"]["current"] == "PAUSED"
+
+    cluster.wait_for(is_paused, "the pause")
+    report = tmp_path / "report.txt"
+    report.write_text("all is well")
+    resume = ("execution", "resume", paused, "--input", f"report={report}")
+    refused = kestrapy(*resume, config=cluster.config_file)
+    assert refused.code == 1 and "Missing required input:approved" in refused.error
+    done = kestrapy(*resume, "--input", "approved=true", config=cluster.config_file)
+    assert done.code == 0, done.error
+    assert ended(cluster, paused)["read"] == {"value": "true all is well"}

@@ -54,6 +54,7 @@ class ExecutionEndpoints:
         add("/executions/{execution_id}/kill", self.kill, methods=["DELETE"], status_code=202)
         add("/executions/{execution_id}/pause", self.pause, methods=["POST"], status_code=202)
         add("/executions/{execution_id}/resume", self.resume, methods=["POST"], status_code=202)
+        add("/executions/{execution_id}/resume/validate", self.validate_resume, methods=["POST"])
         return router
 
     def search(self, query: Annotated[ExecutionSearchParameters, Query()]) -> Response:
@@ -144,6 +145,18 @@ class ExecutionEndpoints:
             fields = list(form.multi_items())
             await run_in_threadpool(Resuming(self._web).resume, found, fields)
         return answer({"message": f"execution {execution_id} will be resumed"}, 202)
+
+    async def validate_resume(
+        self, execution_id: str, request: Request, _query: Annotated[Parameters, Query()]
+    ) -> Response:
+        """Whether what a form gives would let a paused execution go on; nothing is changed. The
+        answer has, for each input that its pauses ask for, its value and `errors`.
+        """
+        found = await self.found(execution_id, request)
+        async with form_of(request) as form:
+            fields = list(form.multi_items())
+            document = await run_in_threadpool(Resuming(self._web).validated, found, fields)
+        return answer(document)
 
     async def _tell(self, commands: Sequence[Command]) -> None:
         messages = [self._web.router.message(it) for it in commands]

@@ -56,6 +56,33 @@ def test_a_resume_is_refused_without_the_inputs_that_it_needs(
     assert client.post(url, data={"yes": "true"}).status_code == 202
 
 
+def test_what_a_pause_asks_for_is_validated_and_nothing_else(
+    site: Site, client: httpx.Client
+) -> None:
+    url = f"/executions/{paused(site, client)}/resume/validate"
+
+    def validated(**data: str) -> dict[str, Any]:
+        answer = client.post(url, data=data)
+        assert answer.status_code == 200
+        document = answer.json()
+        assert (document["id"], document["checks"]) == ("hello", [])
+        return {it["input"]["id"]: it for it in document["inputs"]}
+
+    good = validated(yes="true")
+    assert good["yes"].pop("input")["type"] == "BOOL"
+    assert good["yes"] == {"value": True, "enabled": True, "isDefault": False, "errors": []}
+    assert (good["why"]["value"], good["why"]["isDefault"]) == ("so", True)
+    missing = validated(why="because")
+    assert "Missing required input:yes" in missing["yes"]["errors"][0]["message"]
+    assert (missing["why"]["value"], missing["why"]["errors"]) == ("because", [])
+    assert "perhaps" in validated(yes="perhaps")["yes"]["errors"][0]["message"]
+    assert validated(yes="true", other="1")["other"]["errors"]
+    assert not site.executor.resumed
+    site.executor.task_state = site.executor.state = State.RUNNING
+    running = start(client)["id"]
+    assert client.post(f"/executions/{running}/resume/validate").status_code == 409
+
+
 @pytest.mark.usefixtures("small_batches")
 def test_many_are_killed_by_their_ids(client: httpx.Client) -> None:
     save(client)
