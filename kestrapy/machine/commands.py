@@ -27,6 +27,12 @@ from kestrapy.machine.slot_commands import SlotDenied as SlotDenied
 from kestrapy.machine.slot_commands import SlotGranted as SlotGranted
 from kestrapy.machine.slot_commands import SlotReleased as SlotReleased
 from kestrapy.machine.slot_commands import SlotWanted as SlotWanted
+from kestrapy.machine.trigger_commands import ExecutionEnded as ExecutionEnded
+from kestrapy.machine.trigger_commands import TriggerDefined as TriggerDefined
+from kestrapy.machine.trigger_commands import TriggerDefinition as TriggerDefinition
+from kestrapy.machine.trigger_commands import TriggerDue as TriggerDue
+from kestrapy.machine.trigger_commands import TriggerScheduled as TriggerScheduled
+from kestrapy.machine.trigger_commands import TriggerToggled as TriggerToggled
 from kestrapy.machine.worker_commands import GroupReport as GroupReport
 from kestrapy.machine.worker_commands import Heartbeat as Heartbeat
 from kestrapy.machine.worker_commands import Held as Held
@@ -309,17 +315,6 @@ class LogicVersion(Internal, frozen=True):
 # admission
 
 
-class TriggerDefinition(msgspec.Struct, frozen=True):
-    """A trigger of a flow's revision. properties, inputs: JSON objects."""
-
-    id: str
-    type: str
-    disabled: bool = False
-    allow_concurrent: bool = False
-    inputs: str = "{}"
-    properties: str = "{}"
-
-
 class FlowSaveRequested(Internal, frozen=True):
     """Save a flow that was validated. Equal content makes no new revision. limit: how many of its
     executions may run at once, 0 for any number.
@@ -341,55 +336,6 @@ class SettingSaveRequested(Internal, frozen=True):
     kind: str
     name: str
     content: str
-
-
-# triggers
-
-
-class TriggerDefined(Internal, frozen=True):
-    """A revision of a flow was saved with this trigger; definition None: without it."""
-
-    uid: str
-    namespace: str
-    flow_id: str
-    revision: int
-    definition: TriggerDefinition | None = None
-
-
-class TriggerScheduled(Internal, frozen=True):
-    """The next date of a trigger after ``after``, and the one that follows it, looked up outside.
-
-    Cron rules and timezones change with libraries, so a fold never reads them. revision: of the
-    definition.
-    """
-
-    uid: str
-    revision: int
-    after: int
-    date: int
-    following: int
-
-
-class TriggerToggled(Internal, frozen=True):
-    """A trigger makes no executions from now on, or does again, whatever flows' revisions come."""
-
-    uid: str
-    disabled: bool
-
-
-class TriggerDue(Internal, frozen=True):
-    """The date of a trigger has come. due: that date, epoch ms."""
-
-    uid: str
-    due: int
-
-
-class ExecutionEnded(Internal, frozen=True):
-    """An execution that a trigger made has ended."""
-
-    uid: str
-    execution_id: str
-    state: State
 
 
 PUBLIC = (
