@@ -218,7 +218,8 @@ class Store(Section):
     url: SecretStr | None = Field(
         None,
         description="`sqlite:////path/file.db` or `postgresql+psycopg://user:password@host/name`;"
-        " unset: `kestrapy.db` in `dataDir`.",
+        " unset: `kestrapy.db` in `dataDir`. Workers need it for tasks that count, purge or"
+        " toggle.",
     )
 
 

@@ -17,6 +17,7 @@ from kestrapy.machine.commands import (
     PauseRequested,
     ResumeRequested,
 )
+from kestrapy.machine.outputs import ExecutionPurge
 from kestrapy.model.ids import time_of
 from kestrapy.model.state import State
 from kestrapy.ports.log import Message
@@ -54,6 +55,16 @@ def resume(stored: StoredExecution) -> Sequence[Command]:
     if state is not State.PAUSED:
         raise Conflict(f"execution {stored.execution_id} is not paused: {state}")
     return [ResumeRequested(execution_id=stored.execution_id)]
+
+
+def purge(
+    stored: StoredExecution, at: int, *, logs: bool, metrics: bool
+) -> Sequence[ExecutionPurge]:
+    """stored: without its task runs, whose events have numbers of their own. at: epoch ms."""
+    state = stored.snapshot.state
+    if not state.is_terminal:
+        raise Conflict(f"execution {stored.execution_id} has not ended ({state}): kill it first")
+    return [ExecutionPurge(stored.execution_id, stored.number, at, True, logs, metrics)]
 
 
 @dataclass

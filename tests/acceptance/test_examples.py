@@ -159,3 +159,9 @@ def test_a_flow_passes_its_own_tests(own: str, name: str, tests: int) -> None:
     assert ended.returncode == 0, ended.stdout
     assert f"{tests} passed" in ended.stdout
     assert name in path.read_text()
+
+
+def test_housekeeping() -> None:
+    found = run("housekeeping")
+    assert found["outputs"] == {"deleted": "0 executions, 0 lines"}
+    assert states(found)["warn"] == "SKIPPED"

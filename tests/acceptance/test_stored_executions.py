@@ -139,3 +139,21 @@ def test_a_paused_execution_goes_on_with_inputs_of_the_command_line(
     done = kestrapy(*resume, "--input", "approved=true", config=cluster.config_file)
     assert done.code == 0, done.error
     assert ended(cluster, paused)["read"] == {"value": "true all is well"}
+
+
+def test_one_execution_is_deleted_by_rest(cluster: Cluster) -> None:
+    first, second = (cluster.api.submit("company.team", "says") for _ in range(2))
+    file = ended(cluster, first)["file"]["uri"]
+    ended(cluster, second)
+    url = f"{cluster.api.url}/api/v1/main/executions/{first}"
+    assert httpx.get(f"{url}/file", params={"path": file}, timeout=30).text == "x"
+    assert httpx.delete(url, params={"deleteLogs": "perhaps"}, timeout=30).status_code == 422
+    assert httpx.delete(url, timeout=30).status_code == 204
+    cluster.wait_for(lambda: stored(cluster, first) is None, "the end of the execution")
+    assert httpx.delete(url, timeout=30).status_code == 404
+    assert stored(cluster, second) is not None
+    cluster.api.save_flow(ASKS)
+    asks = cluster.api.submit("company.team", "asks")
+    cluster.wait_for(lambda: stored(cluster, asks) is not None, "the execution")
+    refused = httpx.delete(f"{cluster.api.url}/api/v1/main/executions/{asks}", timeout=30)
+    assert refused.status_code == 409 and "kill it first" in refused.text

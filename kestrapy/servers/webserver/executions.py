@@ -12,12 +12,14 @@ from starlette.concurrency import run_in_threadpool
 
 from kestrapy.errors import InputRefused, NotFound, Problem, UserError
 from kestrapy.machine.commands import Command
+from kestrapy.machine.outputs import ExecutionPurge
 from kestrapy.model.ids import shard_of, time_of
 from kestrapy.ports.places import execution_folder
 from kestrapy.ports.store import ExecutionSearch, Order, StoredExecution
 from kestrapy.servers import many
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import (
+    DeletionParameters,
     EventParameters,
     ExecutionParameters,
     ExecutionSearchParameters,
@@ -48,6 +50,7 @@ class ExecutionEndpoints:
         add = router.add_api_route
         add("/executions/search", self.search)
         add("/executions/{execution_id}", self.get)
+        add("/executions/{execution_id}", self.delete, methods=["DELETE"], status_code=204)
         add("/executions/{execution_id}/flow", self.flow)
         add("/executions/{execution_id}/events", self.events)
         add("/executions/{execution_id}/file", self.file)
@@ -99,6 +102,27 @@ class ExecutionEndpoints:
                 raise NotFound(f"execution {execution_id} has no event {query.event} or earlier")
             return answer(self._web.stored_json(past, now=False))
         return answer(self._web.stored_json(found))
+
+    async def delete(
+        self,
+        execution_id: str,
+        request: Request,
+        query: Annotated[DeletionParameters, Query()],
+    ) -> Response:
+        """Delete an execution that has ended: soon after, and unless it was restarted meanwhile."""
+        await self.found(execution_id, request)
+        at = self._web.clock.wall()
+        for head in await run_in_threadpool(self._web.queries.heads_of, [execution_id]):
+            logs, metrics = query.delete_logs, query.delete_metrics
+            await self._tell(many.purge(head, at, logs=logs, metrics=metrics))
+            if query.delete_storage:
+                await run_in_threadpool(self._delete_files, head)
+        return Response(status_code=204)
+
+    def _delete_files(self, stored: StoredExecution) -> None:
+        of = (stored.namespace, stored.flow_id, stored.execution_id)
+        for uri in self._web.blobs.list(execution_folder(*of)):
+            self._web.blobs.delete(uri)
 
     async def flow(
         self, execution_id: str, request: Request, _query: Annotated[Parameters, Query()]
@@ -158,7 +182,7 @@ class ExecutionEndpoints:
             document = await run_in_threadpool(Resuming(self._web).validated, found, fields)
         return answer(document)
 
-    async def _tell(self, commands: Sequence[Command]) -> None:
+    async def _tell(self, commands: Sequence[Command | ExecutionPurge]) -> None:
         messages = [self._web.router.message(it) for it in commands]
         await run_in_threadpool(self._web.sender.send_all, messages)
 

@@ -89,6 +89,12 @@ class KillParameters(Parameters):
     )
 
 
+class DeletionParameters(Parameters):
+    delete_logs: bool = Field(True, description="Whether its log lines are deleted too.")
+    delete_metrics: bool = Field(True, description="Whether its metrics are deleted too.")
+    delete_storage: bool = Field(True, description="Whether its files are deleted too.")
+
+
 class IgnoredParameters(Parameters):
     name: str = Field(
         pattern=r"^(execution/[^/]+|flow/[^/]+/[^/]+|namespace/[^/]+|tenant/main)$",
