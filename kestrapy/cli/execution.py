@@ -114,7 +114,7 @@ def resume_with(given: dict[str, Any], ids: list[str] | None, config: ConfigOpti
 
     with opened_pauses(settings_of(config), CLIENT) as (executions, pauses, blobs):
 
-        def order(stored: StoredExecution) -> Sequence[Command]:
+        def order(stored: StoredExecution) -> Iterable[Command]:
             asking = pauses.asking(stored)
             values = store_files(blobs, asking, stored.execution_id, dict(given))
             return [pauses.command(asking, stored, values)]
