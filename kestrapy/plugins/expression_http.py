@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import httpx
+import yaml
 
-from kestrapy.errors import UserError
+from kestrapy.errors import FlowRefused, UserError
+from kestrapy.language.yaml_source import parse
 from kestrapy.plugins.properties import validate_rendered
 from kestrapy.plugins.tasks.http_options import Options
 from kestrapy.ports.tasks import TaskFailed
@@ -15,12 +17,14 @@ from kestrapy.ports.tasks import TaskFailed
 TIMEOUT = 10.0
 """Seconds for each step of a request."""
 _JSON = "application/json"
+_YAML = "yaml"
+"""Stands in the types of YAML: there are several."""
 LIMIT = 1_000_000
 """Bytes of an answer's body."""
 
 
 def fetch(request: dict[str, Any]) -> Any:
-    """The answer's body: a JSON value where it says that it is one, else text.
+    """The answer's body: a JSON value where it says that it is JSON or YAML, else text.
 
     request: see ``language.expression.World.http``. Raises UserError.
     """
@@ -34,7 +38,7 @@ def fetch(request: dict[str, Any]) -> Any:
                 request["uri"],
                 params=request.get("query"),
                 headers=_headers(request),
-                content=_content(request.get("body")),
+                content=_content(request.get("body"), request.get("contentType") or _JSON),
             ) as answer,
         ):
             if options.is_failure(answer.status_code):
@@ -73,8 +77,14 @@ def _headers(request: dict[str, Any]) -> httpx.Headers:
     return headers
 
 
-def _content(body: Any) -> str | None:
-    return body if body is None or isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+def _content(body: Any, content_type: str) -> str | None:
+    """A text as it is, another value as YAML or JSON."""
+    if body is None or isinstance(body, str):
+        return body
+    if _YAML in content_type:
+        text: str = yaml.safe_dump(body, sort_keys=False, allow_unicode=True)
+        return text
+    return json.dumps(body, ensure_ascii=False)
 
 
 def _read(answer: httpx.Response) -> bytes:
@@ -88,9 +98,10 @@ def _read(answer: httpx.Response) -> bytes:
 
 def _decoded(answer: httpx.Response, body: bytes) -> Any:
     text = body.decode(answer.charset_encoding or "utf-8", errors="replace")
-    if "json" not in answer.headers.get("Content-Type", ""):
-        return text
+    content_type = answer.headers.get("Content-Type", "")
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise UserError(f"http: the answer is no JSON: {error}") from None
+        if "json" in content_type:
+            return json.loads(text) if text.strip() else None
+        return parse(text).data if _YAML in content_type else text
+    except (ValueError, FlowRefused) as error:
+        raise UserError(f"http: the answer is not what it says, {content_type}: {error}") from None

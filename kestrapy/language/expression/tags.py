@@ -113,7 +113,7 @@ class TagReader:
         elif name in _TEMPLATES:
             raise self._error(piece, f"the tag `{name}` is not supported: {_TEMPLATES[name]}")
         else:
-            raise self._error(piece, unknown("tag", name, _OPENING))
+            raise self._error(piece, unknown("tag", name, (*_OPENING, *_BRANCHES, *ENDS.values())))
 
     def _begin(self, name: str, piece: Piece, offset: int) -> None:
         if len(self._open) > NESTING_LIMIT:
@@ -192,8 +192,9 @@ class TagReader:
         return found
 
     def _nothing_after(self, piece: Piece, offset: int) -> None:
-        if piece.text[offset:].strip():
-            raise self._error(piece, f"unexpected `{quote(piece.text[offset:].strip())}`")
+        if rest := piece.text[offset:].strip():
+            instead = ": write `elseif`" if re.match(r"if\b", rest) else ""
+            raise self._error(piece, f"unexpected `{quote(rest)}`{instead}")
 
     def _output(self, piece: Piece, offset: int) -> Output:
         """The expression that begins at an offset of a piece."""

@@ -56,6 +56,8 @@ class Handler(BaseHTTPRequestHandler):
                 self._say(200, packed, {"Content-Encoding": "gzip"})
             case ["binary"]:
                 self._say(200, b"\xff\xfe\x00")
+            case ["yaml"]:
+                self._say(200, b"with:\n- first\n", {"Content-Type": "application/x-yaml"})
             case ["latin"]:
                 self._say(
                     200, "für".encode("latin-1"), {"Content-Type": "text/plain; charset=latin-1"}
@@ -440,6 +442,13 @@ def test_an_expression_asks_with_options_and_says_that_it_speaks_json(site: Site
     )["headers"]
     assert (heard["accept"], heard["content-type"]) == ("application/json", "application/json")
     assert heard["x-own"] in ("1, 2", "2")
+
+
+def test_an_expression_sends_and_reads_yaml(site: Site) -> None:
+    asked = {"uri": f"{site.url}/echo", "method": "POST", "body": {"b": [1], "a": "\u00fc"}}
+    heard = json.loads(fetch({**asked, "contentType": "application/yaml"}))
+    assert heard["body"].encode("latin-1").decode() == "b:\n- 1\na: \u00fc\n"
+    assert fetch({"uri": f"{site.url}/yaml"}) == {"with": ["first"]}
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def test_dates(expression: str, value: Any) -> None:
         ("n | json", "null"),
         ("fromJson('{\"a\": [1, 2.5]}').a", [1, 2.5]),
         ("json('null')", None),
-        ("map.y | yaml", " - n: p\n   v: 1\n - n: q\n   v: 2\n"),
+        ("map.y | yaml", ' - "n": p\n   v: 1\n - "n": q\n   v: 2\n'),
         ("yaml('a: [1, yes]').a", [1, "yes"]),
         ("map.y | toIon", '[{n:"p",v:1},{n:"q",v:2}]'),
         ("fromIon('{a:1,b:2.5,c:sym,d:null.int,e:{{aGk=}}}')",

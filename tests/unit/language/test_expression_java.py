@@ -121,7 +121,7 @@ def test_what_methods_refuse(text: str, message: str) -> None:
     ("text", "value"),
     [
         ("{{ 10l * 2 + 3L }}", 23),
-        ("{{ text | yaml }}", "a,b\n"),
+        ("{{ text | yaml }}", '"a,b"\n'),
         ("{{ 'a\r\nb\rc\nd' | indent(2) }}", "a\r\n  b\r  c\n  d"),
         ("{{ list | yaml }}", " - 3\n - 4\n"),
         ("{{ empty | yaml }}", "[]\n"),

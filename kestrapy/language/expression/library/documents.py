@@ -16,13 +16,18 @@ from amazon.ion.exceptions import IonException
 from amazon.ion.symbols import SymbolToken
 
 from kestrapy.errors import FlowRefused
-from kestrapy.language.expression.calls import Unfit, as_text, filters, functions
+from kestrapy.language.expression.calls import Unfit, as_plain, as_text, filters, functions
 from kestrapy.language.expression.operators import LONG, fits
 from kestrapy.language.expression.scope import Scope
 from kestrapy.language.yaml_source import parse
 
 _ION_EXPONENT = re.compile(r"""("(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')|(?<=\d)e\+(?=\d)""")
 """The plus sign of a number, which Java leaves out; strings and quoted names are passed over."""
+_QUOTED = re.compile(
+    r"^(|~|null|Null|NULL|true|True|TRUE|false|False|FALSE|y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON"
+    r"|off|Off|OFF)$|[][{},]|(^|[ \t])#|:([ \t]|$)"
+)
+"""What YAML, of any version, would not read as the text that it is."""
 _JAVA = {
     bool: "java.lang.Boolean",
     float: "java.lang.Double",
@@ -79,10 +84,25 @@ def to_yaml(scope: Scope, value: Any) -> str:
 
 
 class _YamlDumper(yaml.SafeDumper):
-    """Without anchors: a value that stands there twice is written twice."""
+    """Scalars as Kestra writes them: quoted where YAML would read a word or a collection, else
+    plain, even where it would read a number. Without anchors: a value that stands there twice is
+    written twice.
+    """
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+    def write(self, value: Any) -> yaml.ScalarNode:
+        text = "null" if value is None else as_plain(value)
+        style = None
+        if isinstance(value, str):
+            style = '"' if _QUOTED.search(value) else "|" if "\n" in value else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_YamlDumper.yaml_implicit_resolvers = {}  # whatever is plain is a text to it
+for _kind in (str, bool, int, float, type(None)):
+    _YamlDumper.add_representer(_kind, _YamlDumper.write)
 
 
 def from_yaml(scope: Scope, yaml: Any) -> Any:

@@ -182,10 +182,14 @@ def indent(scope: Scope, value: Any, amount: Any, prefix: Any = " ") -> Any:
 
 
 def nindent(scope: Scope, value: Any, amount: Any, prefix: Any = " ") -> Any:
-    """The text begins on a new line, and every line moves to the right."""
+    """The text begins on a new line, and every line moves to the right. The break is of the kind
+    that the text has.
+    """
     if value in (None, ""):
         return value
-    return _indented(scope, "\n" + scope.written(value), amount, prefix)
+    text = scope.written(value)
+    first = _BREAK.search(text)
+    return _indented(scope, (first[0] if first else "\n") + text, amount, prefix)
 
 
 def substring_before(scope: Scope, value: Any, separator: Any) -> Any:
