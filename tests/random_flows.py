@@ -54,6 +54,12 @@ CALLS: list[Document] = [
     {"type": "subflow", "timeout": "PT1S", "wait": False},
     {"type": "forEachItem", "items": "kestra:///a", "inputs": {"i": "{{ taskrun.items }}"}},
     {"type": "forEachItem", "items": "kestra:///a", "wait": False, "transmitFailed": False},
+    {
+        "type": "forEachItem",
+        "items": "kestra:///a",
+        "inputs": {"i": "{{ read(taskrun.items) }}"},
+        "retry": {"type": "constant", "interval": "PT1S", "maxAttempts": 2},
+    },
 ]
 VALUES: list[Any] = [
     *(["a", "b", "c"], '[1, {"k": 2}]', {"x": 1, "y": None}, [], "[1, null]"),

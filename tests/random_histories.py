@@ -80,6 +80,8 @@ ANSWERS = (
     '{"runIf":false}',
     '{"runIf":true,"properties":{"condition":true,"value":"3","values":["a","b"]}}',
     '{"runIf":true,"properties":{"condition":false,"value":[1],"values":"[2]"}}',
+    '{"batches":[{"inputs":{"i":1}},{"error":"no"}]}',
+    '{"batches":[{"inputs":{"i":1}},{"inputs":5},5,{}]}',
 )
 """What a worker evaluates for flowable tasks."""
 INPUTS = (*["{}"] * 10, '{"n":"7"}', '{"n":"many"}', "nothing")

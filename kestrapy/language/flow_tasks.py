@@ -13,7 +13,7 @@ from kestrapy.errors import ExpressionError
 from kestrapy.language.expression import value_needs_worker
 from kestrapy.language.fields import Fields
 from kestrapy.language.flow_children import read_children
-from kestrapy.language.for_each_item import OF_SPLIT, with_steps
+from kestrapy.language.for_each_item import OF_WORKERS, with_steps
 from kestrapy.language.plugin_defaults import RUNNABLE_ONLY
 from kestrapy.language.problems import Problems, closest, did_you_mean
 from kestrapy.language.typed_properties import check_properties
@@ -96,7 +96,7 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     check_properties(kind.properties, properties, fields.path, reading.problems, known)
     if not kind.kind.is_job:
         for name, value in properties.items():
-            of_batches = kind.kind is Kind.FOR_ITEMS and name not in OF_SPLIT
+            of_batches = kind.kind is Kind.FOR_ITEMS and name not in OF_WORKERS
             of_child = kind.kind is Kind.SUBFLOW and name == "outputs"
             if of_batches or of_child:  # nobody asks a worker for each of them
                 refuse_world(fields, name, value)

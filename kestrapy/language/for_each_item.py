@@ -14,6 +14,8 @@ SPLIT, BATCHES, MERGE = "ForEachItemSplit", "ForEachItemExecutable", "ForEachIte
 """The types of the three, after the ForEachItem's own and a ``$``."""
 OF_SPLIT = ("items", "batch")
 """The properties that its split renders."""
+OF_WORKERS = (*OF_SPLIT, "inputs")
+"""Those that may read what only workers can."""
 
 
 def with_steps(task: Task) -> Task:
@@ -25,7 +27,7 @@ def with_steps(task: Task) -> Task:
     ids = step_ids(task.id)
     steps = (
         replace(of_worker, id=ids[0], type=f"{task.type}${SPLIT}", properties=split),
-        Task(ids[1], f"{task.type}${BATCHES}", properties=rest),
+        replace(of_worker, id=ids[1], type=f"{task.type}${BATCHES}", properties=rest, log_level=""),
         replace(of_worker, id=ids[2], type=f"{task.type}${MERGE}"),
     )
     return replace(task, tasks=steps)

@@ -17,7 +17,7 @@ from kestrapy.language.expression.scope import Scope as Rendering
 from kestrapy.language.input_values import has_mixed
 from kestrapy.language.temporals import epoch_ms
 from kestrapy.language.values import is_true, labels_from
-from kestrapy.machine import flowables
+from kestrapy.machine import batches, flowables
 from kestrapy.machine.commands import ChildWanted, ExecutionSubmitted, Parent, TriggerFired
 from kestrapy.machine.entities import Child, Execution, TaskRun, child_key
 from kestrapy.machine.fold_world import FoldWorld
@@ -48,7 +48,7 @@ def start(turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
             " do flows call each other in a circle?"
         )
     child_id = id_of(run, len(run.attempts), iteration, turn.rules.shards)  # they only ever grow
-    given = _rendered(turn, run, variables, *RENDERED)
+    given = _given(turn, run, variables, iteration)
     waits = is_set(turn, run, "wait", True)
     revision = _revision(given.get("revision"))
     submitted = ExecutionSubmitted(
@@ -141,6 +141,23 @@ def is_set(turn: Turn, run: TaskRun, name: str, default: bool) -> bool:
     if isinstance(value, str):
         value = _rendered(turn, run, variables_here(turn, run), name).get(name)
     return default if value is None else is_true(value)
+
+
+def _given(
+    turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
+) -> dict[str, Any]:
+    """What the task says of the child; inputs of a batch that read the world are there already."""
+    planned = turn.plan(turn.execution(run.execution_id)).planned(run.task_id)
+    if iteration == ALONE or not planned.asks_properties:
+        return _rendered(turn, run, variables, *RENDERED)
+    names = [name for name in RENDERED if name != "inputs"]
+    given = _rendered(turn, run, variables, *names)
+    found = batches.inputs_of(turn, run, iteration)
+    if not isinstance(found, Mapping):
+        return {**given, "inputs": found}
+    rest = batches.asked(planned.task.properties.get("inputs"), of_worker=False)
+    rendered = render_value(rest, variables, FoldWorld(turn.at, run.id))
+    return {**given, "inputs": {**rendered, **found}}
 
 
 def _name(given: Mapping[str, Any], name: str) -> str:

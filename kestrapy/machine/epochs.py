@@ -83,8 +83,9 @@ def _answered(turn: Turn, run: TaskRun, command: Result) -> None:
     ended = evaluations.take(turn, run, command)
     run = turn.run(run.execution_id, run.ordinal)
     if ended is None and is_killed(turn, run):
-        ended = State.KILLED if begins else sweeps.kill_run(turn, run)
-    elif ended is None and begins:
+        is_done = begins and not run.asks
+        ended = State.KILLED if is_done else sweeps.kill_run(turn, run)
+    elif ended is None and begins and not run.asks:
         kind = turn.plan(turn.execution(run.execution_id)).kind(run.task_id)
         ended = blocks.begin(turn, run, kind)
     run = turn.run(run.execution_id, run.ordinal)

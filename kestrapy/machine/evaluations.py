@@ -18,7 +18,7 @@ import msgspec
 from kestrapy.language.input_values import is_sealed
 from kestrapy.language.plan import Planned
 from kestrapy.language.reads import Reads
-from kestrapy.machine import task_runs, transitions
+from kestrapy.machine import batches, task_runs, transitions
 from kestrapy.machine.commands import Result
 from kestrapy.machine.entities import Scope, TaskRun
 from kestrapy.machine.turn import Turn
@@ -38,7 +38,7 @@ def is_needed(turn: Turn, run: TaskRun) -> bool:
     kind, planned = _planned(turn, run)
     if planned.asks_condition or _reads_secrets(turn, run, planned.condition):
         return True
-    renders = not kind.is_job and kind is not Kind.LOOP_UNTIL
+    renders = not kind.is_job and kind not in (Kind.LOOP_UNTIL, Kind.FOR_ITEMS)
     return renders and _asks_properties(turn, run, planned)
 
 
@@ -98,10 +98,26 @@ def take(turn: Turn, run: TaskRun, result: Result) -> State | None:
     run = task_runs.end_attempt(turn, run, state)
     if state is State.SUCCESS:
         back = replace(run, attempts=run.attempts[:-1], answers=result.outputs, worker_id="")
+        if turn.plan(turn.execution(run.execution_id)).kind(run.task_id) is Kind.BATCHES:
+            return _take_batches(turn, replace(back, answers=""), result)
         turn.put_run(replace(back, asks="", scope=run.aside, aside=None))
         return None
     turn.put_run(replace(run, error=result.error or "its expressions could not be evaluated"))
     return state
+
+
+def _take_batches(turn: Turn, run: TaskRun, result: Result) -> State | None:
+    """Inputs of some of the batches: it asks for the others, or begins."""
+    more = batches.take(turn, turn.put_run(run), result)
+    run = turn.run(run.execution_id, run.ordinal)
+    if isinstance(more, str):
+        turn.put_run(replace(run, error=more))
+        return State.FAILED
+    if more:
+        task_runs.submit_again(turn, run)
+    else:
+        turn.put_run(replace(run, asks="", answers=batches.ANSWERED, scope=Scope(), aside=None))
+    return None
 
 
 def give_up(turn: Turn, run: TaskRun, ended: State) -> bool:

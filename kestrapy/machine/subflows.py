@@ -23,6 +23,7 @@ import msgspec
 
 from kestrapy.errors import UserError
 from kestrapy.machine import (
+    batches,
     calls,
     evaluations,
     flowables,
@@ -94,9 +95,7 @@ def _begin_one(turn: Turn, run: TaskRun) -> State | None:
 
 def _begin_batches(turn: Turn, run: TaskRun) -> State | None:
     """As many as the split, which ran before it, has made; none are started here."""
-    count = _split(turn, run).get("numberOfBatches")
-    if not isinstance(count, int) or count < 0:
-        raise UserError("the split has no outputs that tell of its batches")
+    count = batches.count_of(turn, run)
     if count == 0:
         return State.SUCCESS
     run = _with_attempt(turn, replace(run, scope=Scope(size=count), outputs="{}"))
@@ -158,8 +157,7 @@ def _take_batch(
 def _of_batch(
     turn: Turn, run: TaskRun, variables: Mapping[str, Any], iteration: int
 ) -> dict[str, Any]:
-    names = _split(turn, run)
-    item = f"{names.get('prefix', '')}{iteration}{names.get('suffix', '')}"
+    item = batches.item_of(batches.split_of(turn, run), iteration)
     own = {**variables.get("taskrun", {}), "items": item, "iteration": iteration}
     return {**variables, "taskrun": own}
 
@@ -220,15 +218,6 @@ def _counted(turn: Turn, run: TaskRun, more: Mapping[State, int]) -> TaskRun:
             found[str(state)] = found.get(str(state), 0) + count
     outputs = {"numberOfBatches": scope.size, "iterations": found}
     return replace(run, outputs=_encode(outputs).decode())
-
-
-def _split(turn: Turn, run: TaskRun) -> dict[str, Any]:
-    """The outputs of the split, the first of its ForEachItem's children."""
-    around = turn.run(run.execution_id, run.parent).scope or Scope()
-    if not around.done:
-        return {}
-    split = turn.run(run.execution_id, int(around.done[0]))
-    return msgspec.json.decode(split.outputs, type=dict[str, Any])
 
 
 def _with_attempt(turn: Turn, run: TaskRun) -> TaskRun:
@@ -433,7 +422,7 @@ def drop(turn: Turn, run: TaskRun) -> bool:
     only a quarantine leaves behind, those that it waits for are killed. -> whether more are left
     """
     scope = run.scope
-    if scope is None or not run.attempts:  # it has never run another flow
+    if scope is None or not (run.attempts or scope.parts[1]):  # it has nothing to do with others
         return False
     scope, has_parts = merging.dropped(turn, run.id, scope, PAGE)
     children = range(max(scope.cursor - PAGE, 0), scope.cursor) if scope.open else range(0)

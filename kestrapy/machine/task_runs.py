@@ -18,10 +18,9 @@ import msgspec
 
 from kestrapy.errors import RoutingProblem
 from kestrapy.language.expression import has_expression, render_value
-from kestrapy.language.plan import Plan, rendered_here
 from kestrapy.language.reads import reads_of
 from kestrapy.language.worker_groups import unfit_fallback
-from kestrapy.machine import directories, flowables, groups, merging, routing, transitions
+from kestrapy.machine import directories, flowables, groups, jobs, merging, routing, transitions
 from kestrapy.machine.commands import Claimed, Held, Result
 from kestrapy.machine.entities import (
     Attempt,
@@ -33,14 +32,13 @@ from kestrapy.machine.entities import (
     last_run_key,
     valued_run_key,
 )
-from kestrapy.machine.outputs import Granted, Job, JobCopy, Kill, Refused
+from kestrapy.machine.outputs import Granted, JobCopy, Kill, Refused
 from kestrapy.machine.retry import retry_delay
 from kestrapy.machine.routing import Route
 from kestrapy.machine.timeouts import is_stopped
 from kestrapy.machine.turn import Turn
 from kestrapy.machine.variables import values_of, variables_of
-from kestrapy.model.flow import Retry, Task
-from kestrapy.model.registry import CALLS, EVALUATION, Kind
+from kestrapy.model.flow import Retry
 from kestrapy.model.state import State, begin
 from kestrapy.model.worker_group import DEFAULT_LANE, Fallback
 
@@ -57,13 +55,7 @@ KILL_GIVEN_UP = 60_000
 KILL_AGAIN = 5_000
 """ms after which an unanswered kill is sent again: an inbox message may be missed."""
 
-STARTER = (("trigger", "executionId"), ("trigger", "flowId"), ("trigger", "namespace"))
-"""What a job of a subflow carries of the execution that started it: its files are within reach."""
-ORIGINAL = (("execution", "originalId"),)
-"""What a job of a replay carries: files of the execution that was replayed are within reach too."""
-
 replace = msgspec.structs.replace
-_encode_text = msgspec.json.Encoder().encode
 _decode_outputs = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -179,60 +171,10 @@ def _route_of(turn: Turn, run: TaskRun) -> Route:
 
 def publish(turn: Turn, run: TaskRun, partition: int = -1) -> None:
     """Put the job of the current epoch out. partition: -1 for the one that its key chooses."""
-    job = _job_of(turn, run)
+    job = jobs.job_of(turn, run)
     turn.emit(job if partition < 0 else JobCopy(job, partition), run.execution_id)
     # Another due time each, so that a command which names the old one counts once.
     turn.put_run(replace(run, due=max(turn.at + REPUBLISH_AFTER, run.due + 1)))
-
-
-def _job_of(turn: Turn, run: TaskRun) -> Job:
-    execution = turn.execution(run.execution_id)
-    plan = turn.plan(execution)
-    task, reads, text = plan.task(run.task_id), plan.reads(run.task_id), ""
-    if run.asks:
-        task, reads = _evaluation(plan, run), plan.evaluation_reads(run.task_id)
-        text = _encode_text(task).decode()
-    content = turn.content(run.execution_id)
-    if content.parent is not None:
-        reads = reads._replace(names=tuple(sorted({*reads.names, *STARTER})))
-    if content.lineage is not None and content.lineage.original_id != run.execution_id:
-        reads = reads._replace(names=tuple(sorted({*reads.names, *ORIGINAL})))
-    variables = variables_of(turn, execution, plan, reads, run)
-    return Job(
-        task_run_id=run.id,
-        epoch=run.epoch,
-        execution_id=run.execution_id,
-        namespace=execution.namespace,
-        flow_id=execution.flow_id,
-        flow_revision=execution.revision,
-        task_id=run.task_id,
-        task_type=task.type,
-        worker_group=run.group,
-        attempt=run.failures + 1,
-        task=text or plan.job_text(run.task_id),
-        variables=_encode_text(variables).decode(),
-        values=list(values_of(turn, run)),
-        children=_children_of(run, plan),
-    )
-
-
-def _evaluation(plan: Plan, run: TaskRun) -> Task:
-    """What a worker evaluates of a task: its runIf, and the properties of a flowable one. Those of
-    a task that runs another flow only where they need it: secrets it passes on as they are sealed.
-    """
-    planned = plan.planned(run.task_id)
-    task, kind = planned.task, plan.kind(run.task_id)
-    needless = kind.is_job or (kind in CALLS and not planned.asks_properties)
-    properties = {} if needless else rendered_here(task, kind)
-    asked = {"runIf": task.run_if, "properties": properties}
-    return Task(task.id, EVALUATION, properties=asked)
-
-
-def _children_of(run: TaskRun, plan: Plan) -> list[str]:
-    if run.asks or plan.kind(run.task_id) is not Kind.WORKING_DIRECTORY:
-        return []
-    count = len(plan.tasks(run.task_id, directories.TASKS))
-    return [f"{run.execution_id}-{run.ordinal + 1 + place}" for place in range(count)]
 
 
 # Fallbacks

@@ -92,6 +92,11 @@ def _content(turn: Turn, execution: Execution, root: str) -> Any:
 def _run(plan: Plan, run: TaskRun, root: str) -> dict[str, Any]:
     if root == "task":
         return {"id": run.task_id, "type": plan.task(run.task_id).type}
+    return taskrun_of(run)
+
+
+def taskrun_of(run: TaskRun) -> dict[str, Any]:
+    """The variable ``taskrun`` of a run."""
     return {
         "id": run.id,
         "startDate": iso_micros(run.history.start),

@@ -83,7 +83,7 @@ def test_ids_of_steps_can_not_be_taken() -> None:
         ({**SUBFLOW, "item": 1}, "unknown property `item`"),
         ({**SUBFLOW, "labels": "k=v"}, "labels: expected a map, or a list of maps"),
         ({**SUBFLOW, "onWorkerLost": "FAIL"}, "`onWorkerLost` has no effect here"),
-        ({**ITEMS, "inputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
+        ({**ITEMS, "labels": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
         ({**SUBFLOW, "outputs": {"k": "{{ kv('x') }}"}}, "reads what only a worker can"),
         ({**SUBFLOW, "restartBehavior": "RETRY"}, "RETRY_FAILED"),
         ({**ITEMS, "tasks": []}, "unknown property `tasks`"),

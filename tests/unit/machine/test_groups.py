@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kestrapy.machine import task_runs
+from kestrapy.machine import jobs as machine_jobs
 from kestrapy.machine.commands import (
     Claimed,
     GroupLive,
@@ -362,14 +362,14 @@ def test_a_bug_in_publishing_harms_the_execution_that_it_is_about(
     driver = many().create()
     other = EXECUTION_ID[:-1] + "0"
     driver.create(other)
-    job_of = task_runs._job_of
+    job_of = machine_jobs.job_of
 
     def broken(turn: Any, run: TaskRun) -> Job:
         if run.execution_id == other:
             raise ZeroDivisionError("planted")
         return job_of(turn, run)
 
-    monkeypatch.setattr(task_runs, "_job_of", broken)
+    monkeypatch.setattr(machine_jobs, "job_of", broken)
     driver.run()
     ends = {
         it.execution_id: it.execution

@@ -51,6 +51,65 @@ def rows(folder: Path, *lines: str) -> Path:
     return path
 
 
+def test_inputs_of_batches_may_read_their_items(tmp_path: Path) -> None:
+    source = EACH.replace(
+        'inputs: {file: "{{ taskrun.items }}", number: "{{ taskrun.iteration }}"}',
+        'inputs: {item: "{{ json(read(taskrun.items)) }}", number: "{{ taskrun.iteration }}"}',
+    ).replace("{rows: 2}", "{rows: 1}")
+    called = """\
+id: called
+namespace: tests
+inputs: [{id: item, type: JSON}, {id: number, type: INT}]
+tasks: [{id: show, type: return, format: "{{ inputs.number }}:{{ inputs.item.name }}"}]
+outputs: [{id: text, type: STRING, value: "{{ outputs.show.value }}"}]
+"""
+    lines = [json.dumps({"name": name}) for name in "abc"]
+    with FlowTest(source, called) as test:
+        execution = test.run({"rows": rows(tmp_path, *lines)})
+        assert execution.state == "SUCCESS", execution
+        found = [json.loads(it)["text"] for it in execution["show"].outputs["value"].splitlines()]
+        assert found == ["0:a", "1:b", "2:c"]
+        bad = test.run({"rows": rows(tmp_path, lines[0], "not json", lines[2])})
+        assert bad.state == "FAILED" and "batch 1: inputs:" in bad["all_items"].error
+        assert len(test.of_flow("called")) == 5, "the others run all the same"
+
+
+def test_inputs_of_batches_pass_secrets_on_and_large_ones_are_told_in_several_answers(
+    tmp_path: Path,
+) -> None:
+    source = """\
+id: each
+namespace: tests
+inputs: [{id: rows, type: FILE}, {id: s, type: SECRET}]
+tasks:
+- id: all
+  type: io.kestra.plugin.core.flow.ForEachItem
+  items: "{{ inputs.rows }}"
+  namespace: tests
+  flowId: called
+  inputs: {text: "{{ read(taskrun.items) }}MORE", token: "{{ inputs.s }}"}
+"""
+    called = """\
+id: called
+namespace: tests
+inputs: [{id: text, type: STRING}, {id: token, type: SECRET}]
+tasks:
+- {id: size, type: return, format: "{{ inputs.text | length }} {{ inputs.token == 'hidden-text' }}"}
+"""
+    lines = [letter * 50_000 for letter in "abcde"]
+    with FlowTest(source.replace("MORE", ""), called) as test:
+        execution = test.run({"rows": rows(tmp_path, *lines), "s": "hidden-text"})
+        assert execution.state == "SUCCESS", execution["all_items"].error
+        found = {it["size"].outputs["value"] for it in test.of_flow("called")}
+        assert found == {"50001 true"} and len(test.of_flow("called")) == 5
+        large = test.run({"rows": rows(tmp_path, "x" * 140_000), "s": "hidden-text"})
+        assert "its inputs have 140,0" in large["all_items"].error
+    with FlowTest(source.replace("MORE", "{{ inputs.s }}"), called) as test:
+        shown = test.run({"rows": rows(tmp_path, "a"), "s": "hidden-text"})
+        assert "gives a secret" in shown["all_items"].error
+        assert "hidden-text" not in "".join([*shown.messages(), shown["all_items"].error])
+
+
 def test_a_subflow_that_takes_too_long_is_killed() -> None:
     timed = OUTER.replace("inheritLabels: true", "timeout: PT1M, retry: {RETRY}").replace(
         "RETRY", "type: constant, interval: PT1S, maxAttempts: 2"
