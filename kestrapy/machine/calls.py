@@ -116,11 +116,13 @@ def _properties(turn: Turn, run: TaskRun) -> Mapping[str, Any]:
     return turn.plan(turn.execution(run.execution_id)).task(run.task_id).properties
 
 
-def variables_here(turn: Turn, run: TaskRun) -> dict[str, Any]:
-    """What its task's properties read."""
+def variables_here(turn: Turn, run: TaskRun, *, whole: bool = True) -> dict[str, Any]:
+    """What its task's properties read. Raises ExpressionError where that is too much, if all of it
+    is wanted.
+    """
     execution = turn.execution(run.execution_id)
     plan = turn.plan(execution)
-    return variables_of(turn, execution, plan, plan.reads(run.task_id), run)
+    return variables_of(turn, execution, plan, plan.reads(run.task_id), run, whole=whole)
 
 
 def _rendered(
@@ -139,7 +141,8 @@ def is_set(turn: Turn, run: TaskRun, name: str, default: bool) -> bool:
     """A flag among its task's properties."""
     value = _properties(turn, run).get(name)
     if isinstance(value, str):
-        value = _rendered(turn, run, variables_here(turn, run), name).get(name)
+        variables = variables_here(turn, run, whole=False)  # those of the other properties
+        value = _rendered(turn, run, variables, name).get(name)
     return default if value is None else is_true(value)
 
 

@@ -26,8 +26,8 @@ def holds(turn: Turn, execution: Execution, condition: Condition) -> bool:
 def is_met(turn: Turn, execution: Execution, expression: str) -> bool | str:
     """Whether an expression about the execution gives true; why it can't be told."""
     plan = turn.plan(execution)
-    variables = variables_of(turn, execution, plan, reads_of(expression), None)
     try:
+        variables = variables_of(turn, execution, plan, reads_of(expression), None)
         return is_true(render_value(expression, variables, FoldWorld(turn.at, execution.id)))
     except ExpressionError as error:
         return str(error)

@@ -65,7 +65,7 @@ def _reads_secrets(turn: Turn, run: TaskRun, reads: Reads) -> bool:
     if not any(path[0] in roots for path in reads.names):
         return False
     execution = turn.execution(run.execution_id)
-    variables = variables_of(turn, execution, turn.plan(execution), reads, run)
+    variables = variables_of(turn, execution, turn.plan(execution), reads, run, whole=False)
     return any(map(is_sealed, _maps(variables)))
 
 

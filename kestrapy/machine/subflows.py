@@ -112,7 +112,12 @@ def start_batches(turn: Turn, run: TaskRun) -> None:
         if room > 0:
             turn.put_run(replace(run, due=run.due or turn.at + 1))
         return
-    variables, counts = calls.variables_here(turn, run), dict[State, int]()
+    try:
+        variables = calls.variables_here(turn, run)
+    except UserError as error:
+        flowables.fail(turn, run, str(error))
+        return _give_up(turn, turn.run(run.execution_id, run.ordinal))
+    counts: dict[State, int] = {}
     parts, last = scope.parts[1] + PAGE_PARTS, scope.cursor + count
     while scope.cursor < last and scope.parts[1] < parts:
         run, state = _take_batch(turn, run, variables, scope.cursor)
@@ -122,6 +127,14 @@ def start_batches(turn: Turn, run: TaskRun) -> None:
             counts[state] = counts.get(state, 0) + 1
     run = replace(run, due=turn.at + 1 if _room(scope) else 0)
     _finish_batches(turn, _counted(turn, run, counts), State.SUCCESS)
+
+
+def _give_up(turn: Turn, run: TaskRun) -> None:
+    """None of the batches that are left can start."""
+    scope = run.scope or Scope()
+    left, scope = scope.size - scope.cursor, replace(scope, cursor=scope.size, failed=True)
+    run = _counted(turn, replace(run, scope=scope, due=0), {State.FAILED: left})
+    _finish_batches(turn, run, State.FAILED)
 
 
 def _room(scope: Scope) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from kestrapy.errors import ExpressionError
 from kestrapy.language.expression import select
 from kestrapy.language.plan import Plan
 from kestrapy.language.reads import OUTPUTS, Reads, key_paths, paths_of_outputs
@@ -25,20 +26,34 @@ from kestrapy.model.instants import iso_micros
 
 Path = tuple[str, ...]
 TASKS = "tasks"
+WHOLE_LIMIT = 8_000_000
+"""Characters of the outputs that runs of loops have put out together, for an expression that reads
+them as a whole. Far more than a record can carry.
+"""
 
 
 def variables_of(
-    turn: Turn, execution: Execution, plan: Plan, reads: Reads, run: TaskRun | None
+    turn: Turn,
+    execution: Execution,
+    plan: Plan,
+    reads: Reads,
+    run: TaskRun | None,
+    *,
+    whole: bool = True,
 ) -> dict[str, Any]:
-    """What is read, for an expression of the execution or of one task run."""
+    """What is read, for an expression of the execution or of one task run. Raises ExpressionError
+    where that is more of a loop's outputs than may be had as a whole; not whole: some are left out
+    then.
+    """
     roots = dict.fromkeys(path[0] for path in reads.names if path and path[0] != OUTPUTS)
     document = {root: _root(turn, execution, plan, run, root) for root in roots}
     if TASKS in roots:
         named = [path[1:] for path in reads.names if path[0] == TASKS]
-        document[TASKS] = _found(turn, execution, plan, named, _state)
+        document[TASKS] = _Found(turn, execution, plan, whole=whole).of(named, _state)
     document = {root: value for root, value in document.items() if value is not None}
     if any(path[0] == OUTPUTS for path in reads.names):
-        document[OUTPUTS] = _outputs(turn, execution, plan, reads, document)
+        found = _Found(turn, execution, plan, whole=whole)
+        document[OUTPUTS] = _outputs(found, reads, document)
     return select(document, reads.names)
 
 
@@ -135,17 +150,14 @@ def values_of(turn: Turn, run: TaskRun) -> tuple[str, ...]:
     return tuple(value for value in reversed(around) if value is not None)
 
 
-def _outputs(
-    turn: Turn, execution: Execution, plan: Plan, reads: Reads, variables: Mapping[str, Any]
-) -> dict[str, Any]:
+def _outputs(found: _Found, reads: Reads, variables: Mapping[str, Any]) -> dict[str, Any]:
     """Of the runs that are named; of all only where an expression names ``outputs`` as a whole."""
     keyed = any(path[0] == OUTPUTS for keys in reads.outputs for path in key_paths(keys))
     if keyed:  # a key that is read from outputs itself: these come first
         static = [path[1:] for path in reads.names if path[0] == OUTPUTS]
-        plain = [path for path in static if path and _is_single(plan, path[0])]
-        variables = {**variables, OUTPUTS: _found(turn, execution, plan, plain, _outputs_of)}
-    paths = paths_of_outputs(reads, variables)
-    return _found(turn, execution, plan, paths, _outputs_of)
+        plain = [path for path in static if path and _is_single(found.plan, path[0])]
+        variables = {**variables, OUTPUTS: found.of(plain, _outputs_of)}
+    return found.of(paths_of_outputs(reads, variables), _outputs_of)
 
 
 def _is_single(plan: Plan, task_id: str) -> bool:
@@ -160,25 +172,43 @@ def _outputs_of(run: TaskRun) -> Any:
     return msgspec.json.decode(run.outputs)
 
 
-def _found(
-    turn: Turn,
-    execution: Execution,
-    plan: Plan,
-    paths: Iterable[Path],
-    show: Callable[[TaskRun], Any],
-) -> dict[str, Any]:
-    """What there is to show of the runs that paths lead to, by their task's id and values."""
-    wanted: dict[str, list[Path]] = {}
-    for path in paths:
-        for task_id in path[:1] or plan.task_ids:
-            wanted.setdefault(task_id, []).append(path[1:])
-    found: dict[str, Any] = {}
-    for task_id, keys in wanted.items():
-        loops = 0 if task_id not in plan else plan.loops(task_id)
-        for each in keys:
-            for run in _runs(turn, execution, task_id, each, loops):
-                _put(found, (task_id, *values_of(turn, run)), show(run))
-    return found
+class _Found:
+    """What there is to show of runs, by their task's id and values."""
+
+    def __init__(self, turn: Turn, execution: Execution, plan: Plan, *, whole: bool):
+        self.plan = plan
+        self._turn, self._execution = turn, execution
+        self._whole = whole
+        self._size = 0
+
+    def of(self, paths: Iterable[Path], show: Callable[[TaskRun], Any]) -> dict[str, Any]:
+        """Of the runs that paths lead to."""
+        wanted: dict[str, list[Path]] = {}
+        for path in paths:
+            for task_id in path[:1] or self.plan.task_ids:
+                wanted.setdefault(task_id, []).append(path[1:])
+        found: dict[str, Any] = {}
+        for task_id, keys in wanted.items():
+            for each in keys:
+                for run in self._runs(task_id, each):
+                    _put(found, (task_id, *values_of(self._turn, run)), show(run))
+        return found
+
+    def _runs(self, task_id: str, keys: Path) -> Iterator[TaskRun]:
+        """Those that the keys after a task's id lead to; of a loop's, no more than may be had."""
+        loops = 0 if task_id not in self.plan else self.plan.loops(task_id)
+        for run in _runs(self._turn, self._execution, task_id, keys, loops):
+            self._size += len(run.outputs) if len(keys) < loops else 0
+            if self._size <= WHOLE_LIMIT:
+                yield run
+            elif self._whole:
+                raise ExpressionError(
+                    f"the outputs of all runs of `{task_id}` have more than {WHOLE_LIMIT:,}"
+                    " characters: read those of one value, as in"
+                    f" `outputs.{task_id}[taskrun.value]`, or write large values to files"
+                )
+            else:
+                return
 
 
 def _runs(
