@@ -148,7 +148,8 @@ class TaskList:
         if scope.open or self.is_asking or self._waits_to_retry:
             return None
         if self.is_stopped:
-            if self.owner != ROOT and self.run.state is State.PAUSED:
+            over = execution.history.current.is_terminal  # nothing walks over what runs after it
+            if self.owner != ROOT and self.run.state is State.PAUSED and not over:
                 return None  # it began in this very step; the kill that follows ends it
             return self._stopped_as(State(execution.ends_as or State.KILLED))
         if not self._is_over() or self._goes_round() or self._following() is not None:

@@ -116,7 +116,7 @@ def pause(turn: Turn, command: PauseRequested) -> None:
 def resume(turn: Turn, command: ResumeRequested) -> None:
     if command.task_run_id:
         run = turn.get(run_key(command.task_run_id), TaskRun)
-        if run is not None and run.state is State.PAUSED and not epochs.is_killed(turn, run):
+        if run is not None and run.state is State.PAUSED and not _ends(turn, run):
             _resume_run(turn, run, command.inputs)
         return
     execution = _live(turn, command.execution_id)
@@ -124,10 +124,18 @@ def resume(turn: Turn, command: ResumeRequested) -> None:
         _resume_all(turn, execution, command.inputs)
 
 
+def _ends(turn: Turn, run: TaskRun) -> bool:
+    """Whether a paused run is to be killed; then it is, whoever comes first."""
+    if not epochs.is_killed(turn, run):
+        return False
+    epochs.go_on(turn, run, sweeps.kill_run(turn, run))
+    return True
+
+
 def marked(turn: Turn, command: TaskRunMarked) -> None:
     """A paused run goes on, or ends in a state."""
     run = turn.get(run_key(command.task_run_id), TaskRun)
-    if run is None or run.state is not State.PAUSED or epochs.is_killed(turn, run):
+    if run is None or run.state is not State.PAUSED or _ends(turn, run):
         return
     if command.state in (State.RUNNING, State.SUCCESS):
         _resume_run(turn, run, "{}")

@@ -785,3 +785,21 @@ def test_an_exit_beside_a_pause_ends_it() -> None:
     driver = Driver(flow(parallel("p", pause, exit_))).create().run()
     assert driver.states == {"p": "FAILED", "w": "FAILED", "e": "FAILED"}
     assert driver.ended == "FAILED"
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_an_exit_in_what_runs_after_the_end_leaves_no_pause_behind(later: bool) -> None:
+    """The execution has ended, and its state stays. A pause of before the exit ends once somebody
+    resumes it.
+    """
+    leave = {"id": "out", "type": "exit", "state": "FAILED"}
+    held: Document = {"id": "hold", "type": "pause"}
+    after = held | {"onPause": leave}
+    if later:
+        after = parallel("p", held, sequential("s", task("x"), leave))
+    driver = Driver(flow(task("a"), afterExecution=[after])).create().run()
+    if later:
+        driver.tell(ResumeRequested(driver.runs["hold"].id))
+        driver.run()
+    assert driver.ended == "SUCCESS" and driver.states["hold"] == "FAILED"
+    assert isinstance(driver.execution, Ended)
