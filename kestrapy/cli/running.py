@@ -20,7 +20,7 @@ from kestrapy.cli.live import LiveView
 from kestrapy.config import Settings
 from kestrapy.errors import FlowRefused, InputRefused, NotFound, Problem
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
+from kestrapy.language.inputs import seal_secrets, undeclared
 from kestrapy.machine.outputs import ExecutionEvent, ExecutionSnapshot, LogEntry, TaskRunSnapshot
 from kestrapy.model.declaring import declared_groups
 from kestrapy.model.flow import Flow
@@ -28,6 +28,7 @@ from kestrapy.model.state import State
 from kestrapy.model.worker_group import GroupSettings
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.declarations import groups_named
+from kestrapy.servers.inputs_read import PairsWorld, read_inputs
 from kestrapy.wire.kestra_json import execution_json
 
 REFUSED = 2
@@ -75,7 +76,8 @@ def run_flow(flow_file: Path, options: RunOptions, settings: Settings) -> int:
                 cluster.save(other)
         execution_id = cluster.new_execution_id()
         given = seal_secrets(flow, given, cluster.cipher.encrypt)
-        check_inputs(flow, store_files(cluster.blobs, flow, execution_id, given))
+        given = store_files(cluster.blobs, flow, execution_id, given)
+        given = check_inputs(cluster, flow, given)
         cluster.submit(execution_id, cluster.save(flow), given, options.not_before)
         document = follow(cluster, execution_id)
     if options.as_json:
@@ -96,11 +98,13 @@ def load(path: Path, groups: Mapping[str, GroupSettings] | None) -> Flow:
         raise typer.Exit(REFUSED) from None
 
 
-def check_inputs(flow: Flow, given: dict[str, Any]) -> None:
-    """Raises InputRefused before anything runs."""
+def check_inputs(cluster: LocalCluster, flow: Flow, given: dict[str, Any]) -> dict[str, Any]:
+    """-> what is to be given. Raises InputRefused before anything runs."""
     if unknown := undeclared(flow, given):
         raise InputRefused(unknown)
-    resolve_inputs(flow, given, {"flow": {"id": flow.id, "namespace": flow.namespace}})
+    variables = {"flow": {"id": flow.id, "namespace": flow.namespace}}
+    world = PairsWorld(cluster.parts.clock.wall(), flow.id, flow.namespace, cluster.blobs)
+    return read_inputs(flow, given, variables, world)[1]
 
 
 def follow(cluster: LocalCluster, execution_id: str) -> dict[str, Any]:

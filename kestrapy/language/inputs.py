@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kestrapy.errors import ExpressionError, InputRefused, Problem
-from kestrapy.language.expression import has_expression, render_value
+from kestrapy.language.expression import World, has_expression, render_value
+from kestrapy.language.expression.scope import WorldNeeded
 from kestrapy.language.input_values import (
     TYPES,
     Unfit,
@@ -20,19 +22,24 @@ from kestrapy.language.problems import near
 from kestrapy.model.flow import Flow
 from kestrapy.model.inputs import ENCRYPTED, MASK, SECRET_DEFAULT, Input
 
+Render = Callable[[Any], Any]
+"""Of a JSON value with expressions; raises ExpressionError."""
 _FALSE = (False, None, 0, "", "false", "0", "-0")
 
 
 def resolve_inputs(
-    flow: Flow, given: Mapping[str, Any], variables: Mapping[str, Any]
+    flow: Flow,
+    given: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    world: World | None = None,
 ) -> dict[str, Any]:
     """The values of all inputs of a flow, as ``inputs``; an id with dots builds nested maps.
 
     given: by id, or nested as the result is; secrets as ``seal_secrets`` leaves them. variables:
     what defaults and conditions may read; ``inputs`` in them are those declared before, and those
-    that the input depends on. One that is not required and not given is null, and so is one whose
-    condition is false, whatever was given. What the flow does not declare is left out
-    (``undeclared``). Raises InputRefused with every problem found.
+    that the input depends on. world: what else they may read. One that is not required and not
+    given is null, and so is one whose condition is false, whatever was given. What the flow does
+    not declare is left out (``undeclared``). Raises InputRefused with every problem found.
     """
     problems: list[Problem] = []
     values, _ = _by_id(flow, given)
@@ -40,11 +47,12 @@ def resolve_inputs(
     asked: dict[str, bool] = {}
     for declared in in_order(flow.inputs):
         scope = {**variables, "inputs": _nested(found.items())}
+        render = partial(render_value, variables=scope, world=world)
         found[declared.id] = None
         try:
-            asked[declared.id] = _is_asked(declared, asked, scope)
+            asked[declared.id] = _is_asked(declared, asked, render)
             if asked[declared.id]:
-                value = found[declared.id] = _resolve(declared, values.get(declared.id), scope)
+                value = found[declared.id] = _resolve(declared, values.get(declared.id), render)
                 if value is None and declared.required:
                     problems.append(_problem(declared.id, f"Missing required input:{declared.id}"))
         except (Unfit, ExpressionError) as error:
@@ -135,34 +143,39 @@ def needs(declared: Input) -> set[str]:
     return set(declared.depends_on.inputs) if declared.depends_on else set()
 
 
-def _is_asked(declared: Input, asked: Mapping[str, bool], scope: Mapping[str, Any]) -> bool:
+def _is_asked(declared: Input, asked: Mapping[str, bool], render: Render) -> bool:
     depends = declared.depends_on
     if depends is None:
         return True
     if not all(asked[name] for name in depends.inputs):
         return False
-    return not depends.condition or render_value(depends.condition, scope) not in _FALSE
+    return not depends.condition or render(depends.condition) not in _FALSE
 
 
-def _resolve(declared: Input, value: Any, scope: Mapping[str, Any]) -> Any:
-    options = _options(declared, scope)
+def _resolve(declared: Input, value: Any, render: Render) -> Any:
+    options = _options(declared, render)
     if value is not None:
         return convert(declared, value, options)
     if declared.defaults is None:
         return options[0] if options and declared.auto_select_first else None
     if declared.type == "SECRET":
         return {"type": SECRET_DEFAULT, "value": plain_text(declared.defaults)}
-    value = render_value(declared.defaults, scope)
+    value = render(declared.defaults)
     return None if value is None else convert_default(declared, value, options)
 
 
-def _options(declared: Input, scope: Mapping[str, Any]) -> list[str] | None:
-    """The values that one may choose from; None for a type that has none."""
+def _options(declared: Input, render: Render) -> list[str] | None:
+    """The values that one may choose from; None for a type that has none, or where they can not be
+    known here.
+    """
     if declared.type not in ("SELECT", "MULTISELECT"):
         return None
     if not declared.expression:
         return list(declared.values)
-    found = TYPES["ARRAY"](render_value(declared.expression, scope))
+    try:
+        found = TYPES["ARRAY"](render(declared.expression))
+    except WorldNeeded:  # who asked for the execution has read them, and checked the value
+        return None
     return [plain_text(it) for it in found]
 
 

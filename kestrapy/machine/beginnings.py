@@ -203,7 +203,8 @@ def _typed_inputs(turn: Turn, execution: Execution, content: Content, flow: Flow
         return content.inputs
     reads = Reads((("flow",), ("execution",), ("labels",), ("vars",), ("trigger",)))
     variables = variables_of(turn, execution, turn.plan(execution), reads, None)
-    typed = msgspec.json.encode(resolve_inputs(flow, given, variables)).decode()
+    world = FoldWorld(turn.at, execution.id)
+    typed = msgspec.json.encode(resolve_inputs(flow, given, variables, world)).decode()
     for number, problem in enumerate(undeclared(flow, given)[:LEFT_OUT_TOLD]):
         say(turn, execution, number, "WARN", f"{problem.message}: it is left out")
     return typed

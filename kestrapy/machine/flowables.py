@@ -332,7 +332,7 @@ def outputs_of_resume(turn: Turn, run: TaskRun, given: str) -> str:
         except msgspec.DecodeError as error:
             raise InputRefused([Problem(f"inputs must be a JSON object: {error}")]) from None
         flow = replace(plan.flow, inputs=asked)
-        outputs["onResume"] = resolve_inputs(flow, values, variables)
+        outputs["onResume"] = resolve_inputs(flow, values, variables, FoldWorld(turn.at, run.id))
     outputs["resumed"] = {"by": None, "on": iso_date(turn.at)}
     return _outputs(**outputs)
 

@@ -69,6 +69,6 @@ class FoldWorld:
 
 def _refuse(name: str) -> NoReturn:
     raise WorldNeeded(
-        f"`{name}` reads the world: a text that is rendered within an expression can't do so here;"
-        " write the call itself into the property, so that a worker evaluates it"
+        f"`{name}` reads the world, which is not there where this is rendered: let a property of a"
+        " task read it, by a call of its own, not within a text that is rendered"
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote
 
@@ -123,3 +123,27 @@ def namespaces_with_pairs(blobs: Blobs) -> list[str]:
     """All namespaces that have pairs, in order."""
     found = {uri[len(PAIRS) + 1 :].split("/", 1)[0] for uri in blobs.list(PAIRS)}
     return sorted(unquote(it) for it in found)
+
+
+def upwards(namespace: str) -> list[str]:
+    """company.team → company.team, company."""
+    names = namespace.split(".")
+    return [".".join(names[:count]) for count in range(len(names), 0, -1)]
+
+
+def find_pair(
+    blobs: Blobs, namespaces: Sequence[str], key: str, now: int, error_on_missing: bool
+) -> Any:
+    """The value of a key, of the first namespace that has it; null where none does. now: epoch ms.
+    Raises UserError.
+    """
+    for name in namespaces:
+        pair = Pairs(blobs, name, now).get(key)
+        if pair is not None:
+            return pair.value
+    if error_on_missing:
+        raise UserError(
+            f"The key '{key}' does not exist in the namespace '{namespaces[0]}'."
+            " Set it, or give errorOnMissing=false"
+        )
+    return None

@@ -14,6 +14,7 @@ from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
 from kestrapy.language.plan import Plan
 from kestrapy.language.values import nested_labels
 from kestrapy.machine.commands import ResumeRequested
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.model.flow import TENANT, Flow
 from kestrapy.model.registry import Registry
 from kestrapy.model.state import State
@@ -78,7 +79,8 @@ class Pauses:
             "vars": msgspec.json.decode(snapshot.variables),
             "outputs": {it.task_id: msgspec.json.decode(it.outputs) for it in stored.task_runs},
         }
-        return resolve_inputs(asking, values, variables)
+        world = FoldWorld(snapshot.histories[-1].at, stored.execution_id)
+        return resolve_inputs(asking, values, variables, world)
 
 
 def not_paused(stored: StoredExecution) -> Conflict:

@@ -12,7 +12,7 @@ import msgspec
 
 from kestrapy.errors import InputRefused, NotFound, UserError
 from kestrapy.language.flow import parse_flow
-from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
+from kestrapy.language.inputs import seal_secrets, undeclared
 from kestrapy.language.plan import Plan
 from kestrapy.language.runnable import require_runnable
 from kestrapy.machine.commands import (
@@ -29,6 +29,7 @@ from kestrapy.model.registry import Kind
 from kestrapy.model.state import State
 from kestrapy.plugins.registry import REGISTRY
 from kestrapy.servers.declarations import groups_named
+from kestrapy.servers.inputs_read import PairsWorld, read_inputs
 from kestrapy.servers.restarts import Restarts, Revived
 from kestrapy.servers.webserver.flows import save_requested
 from kestrapy.testing.clock import VirtualClock
@@ -385,8 +386,9 @@ class FlowTest:
             raise InputRefused(unknown)
         given = self._stored(flow, execution_id, inputs)
         given = seal_secrets(flow, given, self.servers.cipher.encrypt)
-        resolve_inputs(flow, given, {"flow": {"id": flow.id, "namespace": flow.namespace}})
-        return given
+        variables = {"flow": {"id": flow.id, "namespace": flow.namespace}}
+        world = PairsWorld(self.now, execution_id, flow.namespace, self.servers.blobs)
+        return read_inputs(flow, given, variables, world)[1]
 
     def _stored(self, flow: Flow, execution_id: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         folder = "/".join(

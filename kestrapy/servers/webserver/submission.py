@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from kestrapy.errors import Conflict, InputRefused, Problem
 from kestrapy.language.checks import require_checks
-from kestrapy.language.inputs import resolve_inputs, seal_secrets
+from kestrapy.language.inputs import seal_secrets
 from kestrapy.language.values import nested_labels, offending_label
 from kestrapy.machine.commands import ExecutionSubmitted
 from kestrapy.machine.fold_world import FoldWorld
@@ -24,6 +24,7 @@ from kestrapy.model.instants import iso_date
 from kestrapy.model.state import State
 from kestrapy.ports.places import input_uri
 from kestrapy.ports.store import StoredExecution, StoreUnavailable
+from kestrapy.servers.inputs_read import PairsWorld, read_inputs
 from kestrapy.servers.webserver.answers import answer
 from kestrapy.servers.webserver.parameters import SubmissionParameters, epoch_ms, parse_labels
 from kestrapy.servers.webserver.watch import wait_until
@@ -89,7 +90,8 @@ class SubmissionEndpoint:
         values = seal_secrets(flow, values, web.seal)
         labels.setdefault(CORRELATION_ID, execution_id)
         variables = _variables(flow, revision, execution_id, now, labels)
-        resolved = resolve_inputs(flow, values, variables)
+        world = PairsWorld(now, execution_id, namespace, web.blobs)
+        resolved, values = read_inputs(flow, values, variables, world)
         require_checks(flow, {**variables, "inputs": resolved}, FoldWorld(now, execution_id))
         for uri, upload in uploads.values():
             web.blobs.put(uri, upload.file)

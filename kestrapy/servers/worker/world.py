@@ -6,7 +6,7 @@ import binascii
 import json
 import socket
 from base64 import b64decode
-from collections.abc import Callable, Collection, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Set
 from itertools import islice
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from kestrapy.errors import UserError
 from kestrapy.machine.outputs import LogEntry
 from kestrapy.plugins.expression_http import fetch
-from kestrapy.plugins.pairs import Pairs
+from kestrapy.plugins.pairs import find_pair, upwards
 from kestrapy.ports.blobs import Blobs
 from kestrapy.ports.cipher import Cipher
 from kestrapy.ports.clock import Clock, Entropy
@@ -96,18 +96,8 @@ class WorkerWorld:
 
     def kv(self, key: str, namespace: str | None, error_on_missing: bool) -> Any:
         """Without a namespace, the flow's is asked, and then those above it."""
-        now = self._clock.wall()
-        for name in (namespace,) if namespace else _upwards(self._namespace):
-            pair = Pairs(self._shared, name, now).get(key)
-            if pair is not None:
-                return pair.value
-        if error_on_missing:
-            place = namespace or self._namespace
-            raise UserError(
-                f"The key '{key}' does not exist in the namespace '{place}'."
-                " Set it, or give errorOnMissing=false"
-            )
-        return None
+        names = [namespace] if namespace else upwards(self._namespace)
+        return find_pair(self._shared, names, key, self._clock.wall(), error_on_missing)
 
     def port(self) -> int:
         with socket.socket() as probe:
@@ -161,9 +151,3 @@ class WorkerWorld:
             return self._beyond.keyed(b64decode(key, validate=True))
         except (binascii.Error, ValueError):
             raise UserError("encrypt and decrypt: the key must be 32 bytes in Base64") from None
-
-
-def _upwards(namespace: str) -> Iterator[str]:
-    """company.team → company.team, company."""
-    names = namespace.split(".")
-    return (".".join(names[:count]) for count in range(len(names), 0, -1))

@@ -11,6 +11,7 @@ import pytest
 
 from kestrapy.adapters.aes import new_cipher
 from kestrapy.model.inputs import ENCRYPTED
+from kestrapy.plugins.pairs import Pair, Pairs
 from kestrapy.ports.log import Partition
 from tests.input_samples import SOURCE, TEXTS, VALUES
 from tests.integration.servers.web_site import Site
@@ -100,3 +101,26 @@ def test_without_a_key_no_secret_is_taken(site: Site) -> None:
     assert "set `encryption.secretKey`" in answer.text
     assert "hush" not in answer.text
     assert records(site) == []
+
+
+@without_key
+def test_defaults_are_read_from_pairs_where_the_execution_is_asked_for(site: Site) -> None:
+    source = """
+id: reading
+namespace: company.team
+inputs:
+  - {id: greeting, type: STRING, defaults: "{{ kv('greeting') }}"}
+  - {id: at, type: DATETIME, defaults: "{{ now() }}"}
+tasks: [{id: a, type: io.kestra.plugin.core.debug.Return, format: "{{ inputs.greeting }}"}]
+"""
+    url, kind = f"{site.url}/api/v1/main", {"content-type": "application/x-yaml"}
+    assert httpx.post(f"{url}/flows", content=source, headers=kind, timeout=30).is_success
+    ask = f"{url}/executions/company.team/reading"
+    missing = httpx.post(ask, timeout=30)
+    assert missing.status_code == 422 and "The key 'greeting' does not exist" in missing.text
+    Pairs(site.blobs, "company", 0).put("greeting", Pair("hello", "STRING"))
+    answer = httpx.post(ask, timeout=30)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["inputs"]["greeting"] == "hello"
+    (request,) = records(site)
+    assert b"hello" in request

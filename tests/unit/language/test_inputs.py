@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kestrapy.errors import InputRefused
 from kestrapy.language.input_values import TYPES
 from kestrapy.language.inputs import resolve_inputs, seal_secrets, undeclared
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.model.flow import Flow, Input
 from kestrapy.model.inputs import ENCRYPTED, SECRET_DEFAULT, DependsOn
 
@@ -172,6 +173,28 @@ def test_defaults_render_and_may_read_earlier_inputs() -> None:
     }
     later = [Input("a", "INT", defaults="{{ inputs.b }}"), Input("b", "INT", defaults=1)]
     assert "Unable to find `b`" in messages(later, {})[0]
+
+
+def test_defaults_may_tell_the_time_and_draw() -> None:
+    inputs = [
+        Input("at", "DATETIME", defaults="{{ now() }}"),
+        Input("day", "DATE", defaults="{{ now() | date('yyyy-MM-dd') }}"),
+        Input("id", "STRING", defaults="{{ uuid() }}"),
+    ]
+    flow = flow_of(inputs)
+    found = resolve_inputs(flow, {}, {}, FoldWorld(1_000, "seed"))
+    assert (found["at"], found["day"]) == ("1970-01-01T00:00:01Z", "1970-01-01")
+    assert found == resolve_inputs(flow, {}, {}, FoldWorld(1_000, "seed"))
+    assert found["id"] != resolve_inputs(flow, {}, {}, FoldWorld(1_000, "other"))["id"]
+
+
+def test_values_that_can_not_be_read_here_were_checked_where_they_could() -> None:
+    choice = flow_of([Input("s", "SELECT", expression="{{ kv('options') }}")])
+    world = FoldWorld(0, "")
+    assert resolve_inputs(choice, {"s": "any"}, {}, world) == {"s": "any"}
+    unread = flow_of([Input("a", "STRING", defaults="{{ kv('a') }}")])
+    with pytest.raises(InputRefused, match="`kv` reads the world"):
+        resolve_inputs(unread, {}, {}, world)
 
 
 def test_what_is_given_is_never_rendered() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from kestrapy.errors import InputRefused
 from kestrapy.testing import FlowTest
 from tests.unit.testing.test_flow_test import flow, ret
 
@@ -44,3 +47,36 @@ def test_a_missing_pair_fails_the_task_that_asks() -> None:
     with FlowTest(flow(when("{{ kv('nothing') }}"))) as test:
         execution = test.run()
     assert execution.state == "FAILED" and "nothing" in execution["if"].error
+
+
+READ = """inputs:
+  - {id: greeting, type: STRING, defaults: "{{ kv('k') }}"}
+  - {id: choice, type: SELECT, expression: "{{ kv('options') }}", autoSelectFirst: true}
+  - {id: at, type: DATETIME, defaults: "{{ now() }}"}
+"""
+
+
+def pairs() -> str:
+    options = '{id: more, type: io.kestra.plugin.core.kv.Set, key: options, value: \'["x", "y"]\'}'
+    return flow(put("hello"), options).replace("id: tested", "id: writer")
+
+
+def test_inputs_whose_defaults_are_pairs_of_the_namespace() -> None:
+    said = ret("a", "{{ inputs.greeting }} {{ inputs.choice }} {{ inputs.at | date('yyyy') }}")
+    with FlowTest(flow(said, head=READ), pairs()) as test:
+        test.run(flow_id="writer")
+        assert test.run()["a"].outputs == {"value": "hello x 2026"}
+        given = {"greeting": "bye", "choice": "y", "at": "2030-01-01T00:00:00Z"}
+        assert test.run(given)["a"].outputs == {"value": "bye y 2030"}
+        with pytest.raises(InputRefused, match=r"`choice`.*must match the values `\[x, y\]`"):
+            test.run({"choice": "z"})
+
+
+def test_whoever_calls_such_a_flow_has_to_give_the_values() -> None:
+    inputs = "inputs: {greeting: hi, choice: x}"
+    call = f"{{id: s, type: {CORE}.flow.Subflow, namespace: tests, flowId: tested"
+    caller = flow(f"{call}}}").replace("id: tested", "id: caller", 1)
+    giver = flow(f"{call}, {inputs}}}").replace("id: tested", "id: giver", 1)
+    with FlowTest(flow(ret("a"), head=READ), caller, giver) as test:
+        assert "`kv` reads the world" in test.run(flow_id="caller")["s"].error
+        assert test.run(flow_id="giver").state == "SUCCESS"
