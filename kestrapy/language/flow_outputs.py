@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kestrapy.language.fields import Fields, unique
 from kestrapy.language.flow_inputs import INPUT_ID, read_type
+from kestrapy.language.flow_tasks import refuse_world
 from kestrapy.model.flow import Output
 
 
@@ -30,4 +31,5 @@ def _read_output(fields: Fields) -> Output:
     if read.type == "SECRET":
         fields.add("type", "an output can't be encrypted yet: leave it out, or make it a STRING")
     fields.problems.add_expressions((*fields.path, "value"), read.value)
+    refuse_world(fields, "value", read.value)
     return read

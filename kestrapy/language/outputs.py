@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kestrapy.errors import ExpressionError
-from kestrapy.language.expression import render_value
+from kestrapy.language.expression import World, render_value
 from kestrapy.language.input_values import TYPES, Unfit, has_mixed, is_encrypted
 from kestrapy.model.flow import Flow, Output
 
@@ -18,17 +18,19 @@ MIXED = (
 )
 
 
-def resolve_outputs(flow: Flow, variables: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_outputs(
+    flow: Flow, variables: Mapping[str, Any], world: World | None = None
+) -> dict[str, Any]:
     """The values of a flow's outputs by id. One that is not required is left out where it has no
     value, or can't be rendered.
 
-    variables: what the expressions may read. One that is a sealed value alone stays sealed,
+    variables, world: what the expressions may read. One that is a sealed value alone stays sealed,
     whatever its type. Raises ExpressionError, which names the output, for one that is required and
     has no value, for a value that is not of its type, and for a sealed one within a text.
     """
     found: dict[str, Any] = {}
     for declared in flow.outputs:
-        value = _render(declared, variables)
+        value = _render(declared, variables, world)
         if value is not None:
             found[declared.id] = _typed(declared, value)
         elif declared.required:
@@ -36,9 +38,9 @@ def resolve_outputs(flow: Flow, variables: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _render(declared: Output, variables: Mapping[str, Any]) -> Any:
+def _render(declared: Output, variables: Mapping[str, Any], world: World | None) -> Any:
     try:
-        return render_value(declared.value, variables)
+        return render_value(declared.value, variables, world)
     except ExpressionError as error:
         if declared.required:
             raise ExpressionError(f"output `{declared.id}`: {error}") from error

@@ -10,6 +10,7 @@ import msgspec
 
 from kestrapy.errors import NotFound
 from kestrapy.language.expression import value_needs_worker
+from kestrapy.language.expression.template import strings_of
 from kestrapy.language.reads import Reads, reads_of
 from kestrapy.model.flow import Flow, Retry, Task
 from kestrapy.model.registry import Kind, Path, Registry
@@ -182,13 +183,18 @@ class Plan:
                     reads,
                     condition,
                     tried,
-                    asks_properties=value_needs_worker(
-                        rendered_here(task, self._kinds[task.type].kind)
-                    ),
-                    asks_condition=value_needs_worker(task.run_if),
+                    asks_properties=self._asks(rendered_here(task, self._kinds[task.type].kind)),
+                    asks_condition=self._asks(task.run_if),
                     timed=timed,
                 )
                 yield from self._level(task, task.id, around, tried, timed=timed)
+
+    def _asks(self, value: Any) -> bool:
+        """Whether only a worker can render it: it reads the world, or renders variables that do."""
+        return value_needs_worker(value) or (
+            any("render" in text and "vars" in text for text in strings_of(value))
+            and value_needs_worker(self.flow.variables)
+        )
 
 
 def rendered_here(task: Task, kind: Kind) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from kestrapy.machine.entities import (
     content_key,
     execution_key,
 )
+from kestrapy.machine.fold_world import FoldWorld
 from kestrapy.machine.lists import AFTER, ROOT
 from kestrapy.machine.restored import restoring_key
 from kestrapy.machine.turn import Turn
@@ -168,7 +169,7 @@ def _outputs(turn: Turn, execution: Execution) -> dict[str, Any]:
     if not plan.flow.outputs:
         return {}
     variables = variables_of(turn, execution, plan, plan.output_reads, None)
-    return resolve_outputs(plan.flow, variables)
+    return resolve_outputs(plan.flow, variables, FoldWorld(turn.at, execution.id))
 
 
 def _forget(turn: Turn, execution_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kestrapy.errors import InputRefused
+from kestrapy.errors import FlowRefused, InputRefused
 from kestrapy.testing import FlowTest
 from tests.unit.testing.test_flow_test import flow, ret
 
@@ -80,3 +80,28 @@ def test_whoever_calls_such_a_flow_has_to_give_the_values() -> None:
     with FlowTest(flow(ret("a"), head=READ), caller, giver) as test:
         assert "`kv` reads the world" in test.run(flow_id="caller")["s"].error
         assert test.run(flow_id="giver").state == "SUCCESS"
+
+
+def test_a_variable_that_reads_a_pair_is_rendered_by_a_worker() -> None:
+    head = "variables: {x: \"{{ kv('k') }}\"}"
+    loop = f"{{id: each, type: {CORE}.flow.ForEach, values: '{{{{ [render(vars.x)] }}}}'"
+    skipped = ret("skipped", more=", runIf: \"{{ render(vars.x) != 'go' }}\"")
+    tasks = [put("go"), when("{{ render(vars.x) == 'go' }}"), f"{loop}, tasks: [{ret('in')}]}}"]
+    with FlowTest(flow(*tasks, skipped, head=head)) as test:
+        execution = test.run()
+    assert execution.state == "SUCCESS", execution.task_runs
+    assert "yes" in execution and execution["in"].value == "go"
+    assert execution["skipped"].state == "SKIPPED"
+
+
+def test_the_outputs_of_a_flow_may_tell_the_time_and_draw() -> None:
+    outputs = "outputs:\n  - {id: at, type: DATETIME, value: '{{ now() }}'}"
+    with FlowTest(flow(ret("a"), head=outputs)) as test:
+        execution = test.run()
+    assert execution.outputs["at"].startswith("2026-01-01T00:00:0")
+
+
+def test_outputs_that_only_a_worker_can_read_are_refused_with_the_flow() -> None:
+    outputs = "outputs:\n  - {id: o, type: STRING, value: \"{{ read('kestra:///a') }}\"}"
+    with pytest.raises(FlowRefused, match="take the value from a task's outputs"):
+        FlowTest(flow(ret("a"), head=outputs))
