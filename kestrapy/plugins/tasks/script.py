@@ -35,7 +35,8 @@ class _Common(Properties):
     keep. namespaceFiles: which of a namespace's files are put into the working directory; none by
     default. containerImage: of no effect with the Process runner. taskRunner: what runs the
     process. runner: an older way to say PROCESS. targetOS: AUTO or LINUX. warningOnStdErr: false,
-    or left out: what it writes to stderr changes no state.
+    or left out: what it writes to stderr changes no state. outputDirectory: asks for outputDir,
+    which is always there.
     """
 
     before_commands: TextList = Field(default_factory=list)
@@ -47,6 +48,7 @@ class _Common(Properties):
     task_runner: TaskRunner = TaskRunner()
     container_image: Text | None = None
     warning_on_std_err: bool | None = None
+    output_directory: bool | None = None
     namespace_files: NamespaceFiles | None = None
     runner: Literal["PROCESS"] | None = None
     docker: None = Field(default=None, exclude=True)

@@ -40,7 +40,8 @@ def test_without_it_each_run_is_its_own() -> None:
 
 
 def test_outputs_that_name_files_are_not_kept() -> None:
-    made = shell("a", "echo 1 > {{ outputDir }}/x", ", taskCache: {enabled: true}")
+    more = ", outputDirectory: true, taskCache: {enabled: true}"
+    made = shell("a", "echo 1 > {{ outputDir }}/x", more)
     with FlowTest(flow(made)) as test:
         first, second = test.run(), test.run()
     assert first["a"].outputs != second["a"].outputs
