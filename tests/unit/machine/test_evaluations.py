@@ -157,5 +157,5 @@ def test_chance_is_the_same_for_whoever_folds() -> None:
     values = "{{ uuid() }} {{ randomInt(0, 1000000) }} {{ now() }}"
     drawn = [render_value(values, {}, FoldWorld(at, seed)) for at, seed in ((1, "a"), (1, "a"))]
     assert drawn[0] == drawn[1] != render_value(values, {}, FoldWorld(1, "b"))
-    with pytest.raises(WorldNeeded, match="so that a worker evaluates it"):
+    with pytest.raises(WorldNeeded, match="let a property of a task read it"):
         render_value("{{ render('{{ kv(\"k\") }}') }}", {}, FoldWorld(1, "a"))
