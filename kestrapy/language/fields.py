@@ -144,6 +144,14 @@ class Fields:
             self.add(name, f"expected a number, got {shown(value)}")
         return None
 
+    def duration_or_template(self, name: str) -> int | str | None:
+        """In ms; as it is where it has an expression."""
+        value = self.value.get(name)
+        if not has_expression(value):
+            return self.duration(name)
+        self.problems.add_expressions((*self.path, name), self.take(name))
+        return str(value)
+
     def duration(self, name: str) -> int | None:
         """In ms."""
         value = self.take(name)

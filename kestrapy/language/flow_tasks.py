@@ -68,7 +68,7 @@ def read_task(fields: Fields, reading: Reading) -> Task:
     core: dict[str, Any] = {
         "description": fields.text("description"),
         "disabled": fields.flag("disabled"),
-        "timeout": fields.duration("timeout"),
+        **_read_timeout(fields),
         "retry": read_retry(fields),
         "allow_failure": fields.flag("allowFailure"),
         "allow_warning": fields.flag("allowWarning"),
@@ -84,6 +84,8 @@ def read_task(fields: Fields, reading: Reading) -> Task:
         return Task(task_id, fields.text("type"), **core)
     if not kind.kind.is_job:
         _refuse_workers_own(fields, kind)
+        if core.pop("timeout_template", ""):
+            fields.add("timeout", "no worker renders an expression here: write a duration, as PT5S")
         for name, (attribute, absent) in IDLE.items():
             if name not in acted_upon(kind.kind):
                 core[attribute] = absent
@@ -134,6 +136,11 @@ def _refuse_workers_own(fields: Fields, kind: TaskType) -> None:
     for name in RUNNABLE_ONLY:
         if fields.has(name) and name not in (*acted_upon(kind.kind), *IDLE):
             fields.add(name, f"`{name}` has no effect here, no worker runs it: {remedy}")
+
+
+def _read_timeout(fields: Fields) -> dict[str, Any]:
+    found = fields.duration_or_template("timeout")
+    return {"timeout_template" if isinstance(found, str) else "timeout": found}
 
 
 def _read_cache(fields: Fields) -> TaskCache | None:

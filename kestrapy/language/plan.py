@@ -147,11 +147,12 @@ class Plan:
 
     def _reads_of_job(self, task: Task) -> Reads:
         """Of the properties of a task, and its type; of a WorkingDirectory also of its tasks."""
-        own = reads_of(rendered_here(task, self._kinds[task.type].kind))
+        rendered = rendered_here(task, self._kinds[task.type].kind)
+        own = reads_of([rendered, task.timeout_template])
         names = {*own.names, *self._kinds[task.type].reads}
         if self._kinds[task.type].kind is Kind.WORKING_DIRECTORY:
             children = [it for it in task.tasks if not it.disabled]
-            within = reads_of([[it.properties, it.run_if] for it in children])
+            within = reads_of([[it.properties, it.run_if, it.timeout_template] for it in children])
             types = [path for it in children for path in self._kinds[it.type].reads]
             names.update(path for name in (*within.names, *types) for path in _in_directory(name))
             own = own._replace(outputs=own.outputs + within.outputs)

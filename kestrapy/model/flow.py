@@ -59,6 +59,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
 
     type: the canonical type name (aliases are resolved).
     timeout: ms, None for none; kept by the worker, or by the executor where none runs it.
+    timeout_template: an expression in its place, which the worker renders as it starts.
     run_if: an expression; empty: always. Where it gives false the task is skipped.
     tasks, errors, finally_: the children of a flowable task; empty for a runnable one.
     branches: further lists of children by name: then, else, ``cases.X``, defaults, onPause.
@@ -93,6 +94,7 @@ class Task(msgspec.Struct, frozen=True, omit_defaults=True):
     properties: dict[str, Any] = {}
     task_cache: TaskCache | None = None
     log_to_file: bool = False
+    timeout_template: str = ""
 
     def allowed(self, state: State) -> State:
         """What a run that ends so counts as: its failure or its warning may be allowed."""

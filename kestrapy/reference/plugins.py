@@ -29,7 +29,7 @@ _MEANINGS = {
     "id": "Its name, unique within the flow.",
     "description": "For people.",
     "disabled": "Leaves it out.",
-    "timeout": "After which its run is ended as FAILED.",
+    "timeout": "After which its run is ended as FAILED; an expression where a worker runs it.",
     "retry": "When a run that failed is tried again.",
     "allowFailure": "A failure is a WARNING, and the flow goes on.",
     "allowWarning": "A WARNING counts as SUCCESS.",

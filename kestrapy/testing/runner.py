@@ -8,12 +8,15 @@ from pathlib import Path
 import msgspec
 
 from kestrapy.adapters.process.launcher import SupervisorLauncher, serve_launcher
+from kestrapy.errors import UserError
+from kestrapy.language.expression import render_value
 from kestrapy.machine.outputs import Job
 from kestrapy.model.flow import Task
 from kestrapy.model.registry import EVALUATION
 from kestrapy.plugins.registry import Runnable, runnable_of
 from kestrapy.ports.processes import Process
 from kestrapy.servers.worker.directory import DirectoryRun
+from kestrapy.servers.worker.perform import timeout_of
 from kestrapy.servers.worker.running import JobRunner, JobSinks, RunningJob
 from kestrapy.testing.clock import VirtualClock
 from kestrapy.testing.results import ChosenResults, ChosenRun, ChosenTask
@@ -68,7 +71,13 @@ class FlowTestRunner:
         )
 
     def _deadline(self, job: Job) -> int | None:
-        timeout = msgspec.json.decode(job.task, type=Task).timeout
+        variables = msgspec.json.decode(job.variables)
+        try:
+            timeout = timeout_of(
+                msgspec.json.decode(job.task, type=Task), lambda it: render_value(it, variables)
+            )
+        except UserError:  # the run itself tells of it
+            return None
         return None if timeout is None else self._clock.monotonic() + timeout
 
 

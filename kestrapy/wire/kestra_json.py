@@ -260,7 +260,7 @@ def _task_json(task: Task) -> Json:
     found |= _filled(
         description=task.description,
         disabled=task.disabled,
-        timeout=None if task.timeout is None else iso_duration(task.timeout),
+        timeout=task.timeout_template if task.timeout is None else iso_duration(task.timeout),
         retry=None if task.retry is None else _retry_json(task.retry),
         allowFailure=task.allow_failure,
         allowWarning=task.allow_warning,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kestrapy.errors import ExpressionError, NotFound
+from kestrapy.errors import ExpressionError, NotFound, UserError
+from kestrapy.language.durations import to_ms
 from kestrapy.language.expression import names_of
 from kestrapy.model.flow import Task, TaskCache
 from kestrapy.model.state import State
@@ -52,6 +53,22 @@ def perform(
     if outcome.state is State.SUCCESS:
         _keep(uri, outcome.outputs, context)
     return outcome
+
+
+def timeout_of(task: Task, render: Callable[[str], Any]) -> int | None:
+    """After how many ms its run is overdue; None: never, as where its template gives nothing.
+
+    Raises UserError for what is no duration.
+    """
+    if not task.timeout_template:
+        return task.timeout
+    given = render(task.timeout_template)
+    if given in (None, ""):
+        return None
+    try:
+        return to_ms(given)
+    except ValueError as error:
+        raise UserError(f"timeout: {error}") from None
 
 
 def _rendered(properties: Mapping[str, Any], context: RunContext) -> Any:

@@ -12,7 +12,7 @@ import msgspec
 from kestrapy.errors import NotFound, UserError
 from kestrapy.model.state import State
 from kestrapy.ports.tasks import RunnableTask, TaskFailed, TaskOutcome
-from kestrapy.servers.worker.perform import perform
+from kestrapy.servers.worker.perform import perform, timeout_of
 from kestrapy.servers.worker.run_context import JobTask, RunContext, Sinks, Tools
 
 KILL_GRACE = 5.0
@@ -52,23 +52,23 @@ class TaskThread:
         self._on_end = sinks.on_end
         self._outcome: TaskOutcome | None = None
         self._end: _End | None = None
+        self._limit = 0
         self.deadline: int | None = None
-        """When its timeout has passed, monotonic ms; None without one, or before it starts."""
+        """When its timeout has passed, monotonic ms; None without one, or before that is known."""
 
     def run(self) -> TaskOutcome:
         """Instead of ``start``: in the thread of whoever calls. Others may ask and kill as ever."""
-        self._set_deadline()
+        self._set_deadline(self._job.task.timeout)
         self._run()
         return self._outcome or TaskOutcome(State.KILLED)
 
-    def _set_deadline(self) -> None:
-        timeout = self._job.task.timeout
+    def _set_deadline(self, timeout: int | None) -> None:
         if timeout is not None:
-            self.deadline = self._clock.monotonic() + timeout
+            self._limit, self.deadline = timeout, self._clock.monotonic() + timeout
 
     def start(self) -> None:
         task = self._job.task
-        self._set_deadline()
+        self._set_deadline(task.timeout)
         if self._is_instant():
             self._run()
         else:
@@ -79,8 +79,8 @@ class TaskThread:
         """None while it runs. Ends it, as FAILED, when the task's timeout has passed."""
         overdue = self.deadline is not None and self._clock.monotonic() >= self.deadline
         if overdue and self._outcome is None and self._end is None:
-            limit = self._job.task.timeout
-            self._finish(_End(State.FAILED, f"Timeout: the task ran longer than {limit} ms"))
+            problem = f"Timeout: the task ran longer than {self._limit} ms"
+            self._finish(_End(State.FAILED, problem))
         return self._outcome
 
     def kill(self, reason: str, grace: float = KILL_GRACE) -> None:
@@ -120,6 +120,8 @@ class TaskThread:
         task = self._job.task
         try:
             self._context.reveal()
+            if task.timeout_template:  # here, for it may read the world
+                self._set_deadline(timeout_of(task, self._context.render))
             return perform(task, self._types(task), self._context, self._task)
         except TaskFailed as error:
             return TaskOutcome(State.FAILED, error.outputs, str(error))

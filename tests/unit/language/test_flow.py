@@ -261,7 +261,7 @@ def test_problems_of_a_flow(properties: str, path: str, message: str) -> None:
         ("runIf: '{{ 1 +'", "runIf", "expression"),
         ("taskCache: {ttl: PT1H}", "taskCache", "`enabled` is required"),
         ("timeout: 5 minutes", "timeout", "no duration: expected ISO-8601"),
-        ("timeout: '{{ a }}'", "timeout", "an expression is not supported here yet"),
+        ("timeout: '{{ a'", "timeout", "not closed"),
         ("logLevel: LOUD", "logLevel", "'LOUD' is unknown: expected one of TRACE"),
         ("workerGroup: {key: cpu}", "workerGroup.key", "unknown worker group `cpu`"),
         ("retry: {interval: PT1S}", "retry", "`type` is required"),

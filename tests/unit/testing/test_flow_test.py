@@ -110,6 +110,41 @@ def test_a_chosen_result_may_take_its_time_and_run_into_the_timeout() -> None:
     assert 60_000 <= (second.ended or 0) - second.started < 62_000
 
 
+LIMITED = """\
+id: limited
+namespace: tests
+inputs:
+  - {id: most, type: DURATION, required: false}
+tasks:
+  - {id: first, type: io.kestra.plugin.core.flow.Sleep, duration: PT1H,
+     timeout: "{{ inputs.most }}"}
+  - id: dir
+    type: io.kestra.plugin.core.flow.WorkingDirectory
+    tasks:
+      - {id: inside, type: io.kestra.plugin.core.flow.Sleep, duration: PT1H,
+         timeout: "{{ inputs.most ?? 'PT10M' }}"}
+"""
+
+
+def test_a_timeout_may_be_an_expression() -> None:
+    with FlowTest(LIMITED) as test:
+        short, none = test.run(inputs={"most": "PT5M"}), test.run()
+    with FlowTest(LIMITED.replace("{{ inputs.most }}", "{{ flow.id }}")) as test:
+        bad = test.run()
+
+    assert short["first"].error == "Timeout: the task ran longer than 300000 ms"
+    assert (short.ended or 0) - short.started < 302_000
+    assert none["first"].state == "SUCCESS"
+    assert none["inside"].error == "Timeout: the task ran longer than 600000 ms"
+    assert bad["first"].error.startswith("timeout: 'limited' is no duration: expected ISO-8601")
+
+
+def test_where_no_worker_runs_a_task_its_timeout_is_a_duration() -> None:
+    pause = "{id: wait, type: io.kestra.plugin.core.flow.Pause, timeout: '{{ inputs.most }}'}"
+    with pytest.raises(FlowRefused, match="no worker renders an expression here"):
+        FlowTest(flow(pause))
+
+
 @pytest.mark.timeout(30)  # a clock that stands still meanwhile would take the 60 s
 def test_a_real_process_runs_and_its_timeout_holds() -> None:
     with FlowTest(flow(shell("hi", "echo hi"), shell("long", "sleep 60", ", timeout: PT1S"))) as it:
