@@ -119,7 +119,10 @@ class TaskList:
         self.keep(replace(scope, open=scope.open + 1))
 
     def let_go(self, run: TaskRun, state: State) -> None:
-        """A child has ended in this state."""
+        """A child has ended in this state. That of the owner follows from its tasks alone: what
+        handles errors or cleans up does not change it, as in Kestra (``Execution.guessFinalState``).
+        """
+        counts = self._is_main
         scope, has_gone_well = self.scope, state not in (State.FAILED, State.KILLED)
         if has_gone_well and self._is_ordered:
             scope = replace(scope, done=(*scope.done, run.task_id))
@@ -135,10 +138,10 @@ class TaskList:
             replace(
                 scope,
                 open=scope.open - 1,
-                failed=scope.failed or state is State.FAILED,
+                failed=scope.failed or (counts and state is State.FAILED),
                 block_failed=scope.block_failed or not has_gone_well,
-                warned=scope.warned or state is State.WARNING,
-                killed=scope.killed or (state is State.KILLED and not scope.overdue),
+                warned=scope.warned or (counts and state is State.WARNING),
+                killed=scope.killed or (counts and state is State.KILLED and not scope.overdue),
             )
         )
 

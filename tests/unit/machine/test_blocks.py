@@ -122,7 +122,22 @@ def test_finally_runs_whatever_came_before() -> None:
     assert failed.jobs == ["a", "e", "f1", "f2"]
     assert failed.ended == "FAILED"
     assert Driver(document).create().run(f1=["fail"]).jobs == ["a", "f1", "f2"]
-    assert Driver(document).create().run(f1=["fail"]).ended == "FAILED"
+
+
+@pytest.mark.parametrize("word", ["fail", "warning"])
+def test_the_state_follows_from_the_tasks_not_from_what_cleans_up(word: str) -> None:
+    inner = sequential("s", task("a"), errors=[task("e")], **{"finally": [task("f")]})
+    document = flow(inner, task("b"), **{"finally": [task("last")]})
+    cleaned = Driver(document).create().run(f=[word], last=[word])
+    assert (cleaned.states["s"], cleaned.ended) == ("SUCCESS", "SUCCESS")
+    assert cleaned.jobs == ["a", "f", "b", "last"]
+    failed = Driver(document).create().run(a=["fail"], e=[word], f=[word])
+    assert (failed.states["s"], failed.ended) == ("FAILED", "FAILED")
+
+
+def test_a_warning_is_not_made_a_failure_by_what_cleans_up() -> None:
+    document = flow(task("a"), **{"finally": [task("f")]})
+    assert Driver(document).create().run(a=["warning"], f=["fail"]).ended == "WARNING"
 
 
 def test_blocks_of_a_flowable_are_its_own() -> None:
