@@ -119,8 +119,8 @@ class TaskList:
         self.keep(replace(scope, open=scope.open + 1))
 
     def let_go(self, run: TaskRun, state: State) -> None:
-        """A child has ended in this state. That of the owner follows from its tasks alone: what
-        handles errors or cleans up does not change it, as in Kestra (``Execution.guessFinalState``).
+        """A child has ended in this state. The owner's follows from its tasks alone: what handles
+        errors or cleans up does not change it (Kestra's ``Execution.guessFinalState``).
         """
         counts = self._is_main
         scope, has_gone_well = self.scope, state not in (State.FAILED, State.KILLED)
