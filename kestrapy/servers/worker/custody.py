@@ -147,7 +147,7 @@ class Custody:
         """
         if hand.running is not None:
             hand.hand_back = False
-            self._end_running(hand, "the execution was killed", now)
+            self._end_running(hand, "it was killed", now)
         elif hand.stand in (Stand.CLAIMING, Stand.GRANTED):
             self._report(hand, TaskOutcome(State.KILLED), now)
 
