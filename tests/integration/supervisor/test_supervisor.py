@@ -354,7 +354,7 @@ def test_leftovers_end_with_the_task(launcher: SupervisorLauncher, marked: Marke
 def test_grace_is_given_and_taken(launcher: SupervisorLauncher, marked: Marked) -> None:
     polite = "trap 'echo bye; exit 5' TERM; echo up; while :; do sleep 0.01; done"
     stubborn = "trap '' TERM; echo up; while :; do sleep 0.01; done"
-    child_says_bye = f"sh -c \"{polite}\" & trap 'exit 6' TERM; wait"
+    child_says_bye = f"trap 'exit 6' TERM; sh -c \"{polite}\" & wait"
     for script, grace, code, said in (
         (polite, 60, 5, b"bye\n"),
         (stubborn, 0.05, -signal.SIGKILL, b""),
