@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -39,29 +38,6 @@ from tests.samples import line, of_execution, of_task_run
 
 EVENTS = Partition("events", 0)
 LOGS = Partition("logs", 3)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.external)])
-def url(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
-        return
-    yield request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-def writer(url: str) -> Iterator[SqlIndexWriter]:
-    upgrade(url)
-    writer = SqlIndexWriter(url)
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
-def queries(url: str, writer: SqlIndexWriter) -> Iterator[SqlQueries]:
-    queries = SqlQueries(url)
-    yield queries
-    queries.close()
 
 
 def states(queries: SqlQueries, execution_id: str) -> tuple[str, list[str]]:

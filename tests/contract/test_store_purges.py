@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -11,7 +10,6 @@ from sqlalchemy import func, select
 
 from kestrapy.adapters.sql.engine import open_engine
 from kestrapy.adapters.sql.queries import SqlQueries
-from kestrapy.adapters.sql.schema import upgrade
 from kestrapy.adapters.sql.tables import METADATA
 from kestrapy.adapters.sql.writer import SqlIndexWriter
 from kestrapy.machine.outputs import ExecutionPurge, LogPurge, MetricEntry
@@ -24,29 +22,6 @@ NOW = 1_000_000
 DAY = 86_400_000
 E1, E2 = (derive_execution_id(0, 1_000, name) for name in ("e1", "e2"))
 FAR = derive_execution_id(1, 1_000, "e3")
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.external)])
-def url(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/store.db"
-        return
-    yield request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-def writer(url: str) -> Iterator[SqlIndexWriter]:
-    upgrade(url)
-    writer = SqlIndexWriter(url)
-    yield writer
-    writer.close()
-
-
-@pytest.fixture
-def queries(url: str, writer: SqlIndexWriter) -> Iterator[SqlQueries]:
-    queries = SqlQueries(url)
-    yield queries
-    queries.close()
 
 
 def lines_purge(shard: int = 0, **changes: Any) -> LogPurge:

@@ -10,20 +10,24 @@ import pytest
 
 from kestrapy.model.state import State
 from kestrapy.plugins.tasks.http_sse import EventStream
-from tests.integration.worker.test_http_tasks import Site, bench, site  # noqa: F401
+from tests.integration.worker import test_http_tasks
+from tests.integration.worker.test_http_tasks import Site
 from tests.task_bench import Bench
 
 SSE = "io.kestra.plugin.core.http.SseRequest"
 GREETINGS = [{"message": "Hello", "n": 1}, {"message": "World", "n": 2}]
 
 
+site, bench = test_http_tasks.site, test_http_tasks.bench
+
+
 @pytest.fixture
-def web(site: Site) -> Site:  # noqa: F811
+def web(site: Site) -> Site:
     return site
 
 
 @pytest.fixture
-def tasks(bench: Bench) -> Bench:  # noqa: F811
+def tasks(bench: Bench) -> Bench:
     return bench
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -54,15 +55,12 @@ def pipe(left: Query, right: Query) -> Query:
 def bound(source: Query, names: Names, body: Query) -> Query:
     """``source as $name | body``."""
 
-    def runs(run: Run, value: Any) -> Iterator[Run]:
-        return (run.binding(it) for item in source(run, value) for it in names(run, item))
-
     def query(run: Run, value: Any) -> Iterator[Any]:
-        for inner in runs(run, value):
+        for inner in _each_run(source, names, run, value):
             yield from body(inner, value)
 
     def places(run: Run, place: Place, value: Any) -> Spots:
-        for inner in runs(run, value):
+        for inner in _each_run(source, names, run, value):
             yield from places_of(body, inner, place, value)
 
     return Located(query, places)
@@ -292,10 +290,8 @@ def _each_run(source: Query, names: Names, run: Run, value: Any) -> Iterator[Run
 
 
 def _last(results: Iterable[Any]) -> Any:
-    last = None
-    for last in results:  # noqa: B007 - it is what is wanted
-        pass
-    return last
+    kept = deque(results, maxlen=1)
+    return kept[0] if kept else None
 
 
 def updated(target: Query, change: Query) -> Query:
